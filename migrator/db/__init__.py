@@ -1,0 +1,1 @@
+"""The database behind the conductor's ports; no row leaves this package."""

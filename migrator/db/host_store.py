@@ -1,0 +1,107 @@
+"""Hosts, and what their agents say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, case, false, select, true, update
+from sqlalchemy.engine import Connection
+
+from migrator.db.columns import database_now
+from migrator.db.engine import Database
+from migrator.db.rows import host_from, storable, to_column, to_columns
+from migrator.db.tables import hosts
+from migrator.errors import Refused
+from migrator.model import Host, HostAddresses, HostFacts, HostState
+
+SILENT_S = 30.0
+"""An agent that has not reported for this long counts as down."""
+
+
+class SqlHostStore:
+    """:class:`migrator.conductor.ports.HostStore` in SQL.
+
+    When a host was seen last is told by the database's clock, so that several conductors agree.
+    """
+
+    def __init__(self, database: Database, silent_s: float = SILENT_S) -> None:
+        self._database = database
+        heard = and_(hosts.c.why_down == "", hosts.c.seen_at > database_now(-silent_s))
+        # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
+        alive = case((heard, true()), else_=false())
+        self._select = select(*hosts.columns, alive.label("alive"))
+
+    def register(self, name: str, addresses: HostAddresses) -> None:
+        """Make the host known (enabled), or update its addresses."""
+        columns = to_columns(addresses)
+        insert = self._database.insert(hosts).values(name=name, state=HostState.ENABLED, **columns)
+        with self._database.writer() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=columns))
+
+    def heartbeat(
+        self,
+        name: str,
+        incarnation: str,
+        agent_version: str,
+        why_down: str,
+    ) -> Host | None:
+        """Store that the agent spoke; the host before this heartbeat, None for an unknown one."""
+
+        def work(connection: Connection) -> Host | None:
+            before = self._one(connection, name)
+            if before is not None:
+                spoken = {
+                    "incarnation": incarnation,
+                    "agent_version": agent_version,
+                    "why_down": why_down,
+                    "seen_at": database_now(),
+                }
+                connection.execute(update(hosts).where(hosts.c.name == name).values(spoken))
+            return before
+
+        return self._database.write(work) if storable(name) else None
+
+    def set_facts(self, name: str, facts: HostFacts) -> None:
+        """What the host is. Nothing for an unknown one."""
+        self._set(name, facts=to_column(facts))
+
+    def set_inventory_generation(self, name: str, generation: int) -> None:
+        """Up to which change its inventory is stored. Nothing for an unknown host."""
+        self._set(name, inventory_generation=generation)
+
+    def get(self, name: str) -> Host:
+        """:raises Refused: ``host.unknown`` with the names that are known."""
+        with self._database.reader() as connection:
+            host = self._one(connection, name) if storable(name) else None
+            if host is None:
+                raise _unknown(connection, name)
+            return host
+
+    def list(self) -> Sequence[Host]:
+        """By name."""
+        with self._database.reader() as connection:
+            rows = connection.execute(self._select.order_by(hosts.c.name))
+            return [host_from(row) for row in rows]
+
+    def set_state(self, name: str, state: HostState) -> Host:
+        """:raises Refused: ``host.unknown``."""
+        self._set(name, state=state.value)
+        return self.get(name)
+
+    def _set(self, name: str, **columns: Any) -> None:
+        if storable(name):
+            with self._database.writer() as connection:
+                connection.execute(update(hosts).where(hosts.c.name == name).values(columns))
+
+    def _one(self, connection: Connection, name: str) -> Host | None:
+        row = connection.execute(self._select.where(hosts.c.name == name)).first()
+        return None if row is None else host_from(row)
+
+
+def _unknown(connection: Connection, name: str) -> Refused:
+    known = list(connection.execute(select(hosts.c.name).order_by(hosts.c.name)).scalars())
+    there_are = f"known are {', '.join(known)}" if known else "no host is known yet"
+    return Refused(
+        "host.unknown", f"there is no host {name!r}; {there_are}", host=name, known=known
+    )

@@ -1,0 +1,198 @@
+"""Instances, what hosts said of them, and the claims that keep their place."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Select, and_, case, delete, exists, or_, select, update
+from sqlalchemy.engine import Connection
+
+from migrator.db.claim_rows import bump_generations
+from migrator.db.engine import Database
+from migrator.db.rows import instance_from, storable, to_column, to_columns
+from migrator.db.tables import claims, instances, migrations, sightings
+from migrator.errors import Refused
+from migrator.model import ClaimPurpose, DomainSummary, Instance, InstanceStatus
+
+_WITH_MIGRATION: Select[tuple[object, ...]] = select(
+    *instances.columns, migrations.c.id.label("migration_id")
+).select_from(
+    instances.outerjoin(
+        migrations,
+        and_(migrations.c.instance_id == instances.c.id, migrations.c.finished_at.is_(None)),
+    )
+)
+
+
+class SqlInstanceStore:
+    """:class:`migrator.conductor.ports.InstanceStore` in SQL."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    def resolve(self, name_or_id: str) -> Instance:
+        """By exact UUID or exact name; a name shared with instances that are gone means the other."""
+        found = self._find(name_or_id) if storable(name_or_id) else []
+        by_id = [one for one in found if one.id == _as_id(name_or_id)]
+        present = [one for one in found if one.status is not InstanceStatus.GONE]
+        for choice in (by_id, present, found):
+            if len(choice) == 1:
+                return choice[0]
+        if not found:
+            raise Refused(
+                "instance.unknown",
+                f"there is no instance {name_or_id!r}; `migrator instance list` shows those there are",
+                instance=name_or_id,
+            )
+        candidates = [{"id": one.id, "host": one.host} for one in present or found]
+        ids = ", ".join(f"{one['id']} on {one['host'] or 'no host'}" for one in candidates)
+        raise Refused(
+            "instance.ambiguous_name",
+            f"several instances are called {name_or_id}: {ids}; use the UUID",
+            candidates=candidates,
+        )
+
+    def get(self, instance_id: str) -> Instance | None:
+        """By id."""
+        with self._database.reader() as connection:
+            row = connection.execute(_WITH_MIGRATION.where(instances.c.id == instance_id)).first()
+        return None if row is None else instance_from(row)
+
+    def list(self) -> Sequence[Instance]:
+        """By name, then id."""
+        query = _WITH_MIGRATION.order_by(instances.c.name, instances.c.id)
+        with self._database.reader() as connection:
+            return [instance_from(row) for row in connection.execute(query)]
+
+    # -- sightings
+
+    def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
+        """host -> what that host's inventory last said of it."""
+        query = select(sightings.c.host, sightings.c.summary).where(
+            sightings.c.instance_id == instance_id
+        )
+        with self._database.reader() as connection:
+            rows = connection.execute(query).all()
+        return {host: msgspec.convert(summary, DomainSummary) for host, summary in rows}
+
+    def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
+        """Replace what ``host`` said; the ids whose sightings changed, appeared or vanished."""
+        query = select(sightings.c.instance_id, sightings.c.summary).where(sightings.c.host == host)
+        said = {domain.id: to_column(domain) for domain in domains}
+
+        def work(connection: Connection) -> Sequence[str]:
+            before = {row.instance_id: row.summary for row in connection.execute(query)}
+            new = {key: summary for key, summary in said.items() if before.get(key) != summary}
+            vanished = sorted(before.keys() - said.keys())
+            self._upsert_sightings(connection, host, new)
+            if vanished:
+                gone = sightings.c.host == host, sightings.c.instance_id.in_(vanished)
+                connection.execute(delete(sightings).where(*gone))
+            return sorted(new) + vanished
+
+        return self._database.write(work)
+
+    def record_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> bool:
+        """One domain of it; True when that changed anything."""
+        here = sightings.c.host == host, sightings.c.instance_id == instance_id
+        summary = None if domain is None else to_column(domain)
+
+        def work(connection: Connection) -> bool:
+            before = connection.execute(select(sightings.c.summary).where(*here)).scalar()
+            if before == summary:
+                return False
+            if summary is None:
+                connection.execute(delete(sightings).where(*here))
+            else:
+                self._upsert_sightings(connection, host, {instance_id: summary})
+            return True
+
+        return self._database.write(work)
+
+    def _upsert_sightings(
+        self, connection: Connection, host: str, said: Mapping[str, object]
+    ) -> None:
+        if not said:
+            return
+        rows = [
+            {"host": host, "instance_id": instance_id, "summary": summary}
+            for instance_id, summary in said.items()
+        ]
+        insert = self._database.insert(sightings).values(rows)
+        key = ["host", "instance_id"]
+        new = {"summary": insert.excluded.summary}
+        connection.execute(insert.on_conflict_do_update(index_elements=key, set_=new))
+
+    # -- saving
+
+    def save(self, instance: Instance, use_claim: bool) -> None:
+        """Insert or update it, and keep its ``use`` claim.
+
+        While a migration of it is unfinished its owner and its claims are the journal's: both are
+        left as they are, so that a look at a host from before the switch cannot undo the switch.
+        """
+        moving = (
+            exists()
+            .where(migrations.c.instance_id == instance.id, migrations.c.finished_at.is_(None))
+            .correlate(None)
+        )
+        columns = to_columns(instance, leave_out=("id", "migration_id"))
+        columns["updated_at"] = self._now()
+        kept = {**columns, "host": case((moving, instances.c.host), else_=instance.host)}
+        insert = self._database.insert(instances).values(id=instance.id, **columns)
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=kept))
+            if not connection.execute(select(moving)).scalar():
+                self._keep_use_claim(connection, instance, use_claim)
+
+        self._database.write(work)
+
+    def _keep_use_claim(self, connection: Connection, instance: Instance, wanted: bool) -> None:
+        mine = claims.c.instance_id == instance.id, claims.c.purpose == ClaimPurpose.USE
+        owner = instance.host if wanted else None
+        size = {"vcpus": instance.vcpus, "memory_mib": instance.memory_mib}
+        touched: set[str] = set()
+        fits = False
+        for row in connection.execute(select(claims).where(*mine)).all():
+            if row.host != owner:
+                connection.execute(delete(claims).where(claims.c.id == row.id))
+            elif {"vcpus": row.vcpus, "memory_mib": row.memory_mib} == size:
+                fits = True
+                continue
+            else:
+                fits = True
+                connection.execute(update(claims).where(claims.c.id == row.id).values(size))
+            touched.add(row.host)
+        if owner is not None and not fits:
+            self._add_use_claim(connection, instance.id, owner, size)
+            touched.add(owner)
+        bump_generations(connection, touched)
+
+    def _add_use_claim(
+        self, connection: Connection, instance_id: str, owner: str, size: Mapping[str, int]
+    ) -> None:
+        # A claim that a finished migration left there, its clean-up still to be done, becomes this.
+        use = {"purpose": ClaimPurpose.USE.value, "migration_id": None, **size}
+        insert = self._database.insert(claims).values(
+            host=owner, instance_id=instance_id, created_at=self._now(), **use
+        )
+        key = ["host", "instance_id"]
+        connection.execute(insert.on_conflict_do_update(index_elements=key, set_=use))
+
+    def _find(self, name_or_id: str) -> Sequence[Instance]:
+        same = or_(instances.c.id == _as_id(name_or_id), instances.c.name == name_or_id)
+        query = _WITH_MIGRATION.where(same).order_by(instances.c.id)
+        with self._database.reader() as connection:
+            return [instance_from(row) for row in connection.execute(query)]
+
+
+def _as_id(name_or_id: str) -> str:
+    try:
+        return str(uuid.UUID(name_or_id)) if len(name_or_id) == 36 else ""
+    except ValueError:
+        return ""

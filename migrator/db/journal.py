@@ -1,0 +1,246 @@
+"""The journal: the one writer of migrations.
+
+What keeps two conductors apart is the epoch in the migration's row. Whoever takes the lead raises
+it; every later write compares it in the statement that writes (or locks the row first), so that a
+leader that was replaced changes nothing any more, however late its write arrives. The lease only
+says when the lead may be taken: it is a time of the database's clock
+(:mod:`migrator.db.columns`), prolonged by :meth:`SqlJournal.renew`, and nothing rests on it.
+Times in records come from the conductor's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from migrator.conductor.ports import Lead
+from migrator.db import submission, todo_work
+from migrator.db.columns import database_now
+from migrator.db.effects import Effects
+from migrator.db.engine import Database
+from migrator.db.fencing import led, superseded
+from migrator.db.flow_persistence import FlowBackend
+from migrator.db.history import NEXT_EVENT, Entry, append
+from migrator.db.migration_rows import MIGRATION, RETURNED, milestones
+from migrator.db.migration_store import led_by_nobody_but, unknown_migration
+from migrator.db.rows import AnyRow, change_columns, migration_from, to_column
+from migrator.db.tables import migrations
+from migrator.model import ActionRecord, Effect, Migration, Todo
+from migrator.states import MigrationState, check_transition
+
+_TOLD = {"destination", "error_code"}
+"""Changes worth a place in the history of states."""
+
+
+class SqlJournal:
+    """:class:`migrator.conductor.ports.Journal` in SQL.
+
+    :param now: the conductor's clock, for the times in records.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    def submit(self, migration: Migration) -> Migration:
+        """Insert it as ``queued``, with its first event."""
+        return submission.submit(self._database, migration, self._now())
+
+    # -- leading
+
+    def lead(self, migration_id: str, leader: str, lease_s: float) -> tuple[Lead, Migration] | None:
+        """Take the lead, unless another leader's lease runs or there is nothing left to lead."""
+        take = (
+            update(migrations)
+            .where(
+                migrations.c.id == migration_id,
+                migrations.c.finished_at.is_(None),
+                led_by_nobody_but(leader),
+            )
+            .values(
+                epoch=migrations.c.epoch + 1,
+                leader=leader,
+                lease_until=database_now(lease_s),
+                **NEXT_EVENT,
+            )
+            .returning(*RETURNED)
+        )
+
+        def work(connection: Connection) -> Migration | None:
+            row = connection.execute(take).first()
+            if row is None:
+                return None
+            led = migration_from(row)
+            facts = {"leader": leader, "epoch": led.epoch}
+            self._append(connection, row, Entry("observed", f"led by {leader}", facts))
+            return led
+
+        led = self._database.write(work)
+        return None if led is None else (Lead(led.id, led.epoch, leader), led)
+
+    def renew(self, leader: str, lease_s: float) -> None:
+        """Prolong the lease of every unfinished migration this leader leads."""
+        mine = migrations.c.leader == leader, migrations.c.finished_at.is_(None)
+        prolong = update(migrations).where(*mine).values(lease_until=database_now(lease_s))
+        with self._database.writer() as connection:
+            connection.execute(prolong)
+
+    def move(
+        self,
+        lead: Lead,
+        old: MigrationState,
+        new: MigrationState,
+        why: str,
+        effects: Sequence[Effect] = (),
+        **changes: Any,
+    ) -> Migration:
+        """old -> new with all its effects, or nothing at all."""
+        check_transition(old, new)
+        columns = {**milestones(old, new, self._now()), **change_columns(changes)}
+        write = (
+            update(migrations)
+            .where(led(lead), migrations.c.state == old.value)
+            .values(state=new.value, **columns, **NEXT_EVENT)
+            .returning(*RETURNED)
+        )
+        told: dict[str, Any] = {name: columns[name] for name in _TOLD & columns.keys()}
+        entry = Entry("state", why, {"from": old.value, "to": new.value, **told})
+
+        def work(connection: Connection) -> Migration:
+            row = self._fenced(connection, lead, write, f"{old} -> {new}")
+            moved = migration_from(row)
+            Effects(self._database, connection, moved, self._now()).apply(effects)
+            self._append(connection, row, entry)
+            return moved
+
+        return self._database.write(work)
+
+    def update(self, lead: Lead, effects: Sequence[Effect] = (), **changes: Any) -> Migration:
+        """Change fields that are not the state, with effects, fenced by the epoch."""
+        columns = change_columns(changes) or {"epoch": lead.epoch}
+        write = update(migrations).where(led(lead)).values(columns).returning(*RETURNED)
+
+        def work(connection: Connection) -> Migration:
+            updated = migration_from(self._fenced(connection, lead, write, "an update"))
+            Effects(self._database, connection, updated, self._now()).apply(effects)
+            return updated
+
+        return self._database.write(work)
+
+    def flow_backend(self, lead: Lead) -> FlowBackend:
+        """Where the flow of this migration keeps its steps, every write fenced by ``lead``."""
+        return FlowBackend(self._database, lead)
+
+    # -- without the lead
+
+    def cancel_queued(self, migration_id: str, by: str) -> Migration | None:
+        """queued -> cancelled; None when it is queued no longer."""
+        old, new = MigrationState.QUEUED, MigrationState.CANCELLED
+        write = (
+            update(migrations)
+            .where(migrations.c.id == migration_id, migrations.c.state == old.value)
+            .values(
+                state=new.value,
+                abort_by=by,
+                error_code="migration.aborted",
+                error=f"aborted by {by} while it was queued; nothing had been touched",
+                **milestones(old, new, self._now()),
+                **NEXT_EVENT,
+            )
+            .returning(*RETURNED)
+        )
+        facts = {"from": old.value, "to": new.value, "by": by}
+        entry = Entry("state", f"aborted by {by} while it was queued", facts)
+        return self._write_and_tell(write, entry)
+
+    def ask_abort(self, migration_id: str, by: str) -> Migration:
+        """Record who asked first; of a migration that has ended nothing changes.
+
+        :raises Refused: ``migration.unknown``.
+        """
+        write = (
+            update(migrations)
+            .where(
+                migrations.c.id == migration_id,
+                migrations.c.abort_by.is_(None),
+                migrations.c.finished_at.is_(None),
+            )
+            .values(abort_by=by, **NEXT_EVENT)
+            .returning(*RETURNED)
+        )
+        entry = Entry("action", f"{by} asked for an abort", {"action": "abort", "by": by})
+        asked = self._write_and_tell(write, entry)
+        if asked is not None:
+            return asked
+        with self._database.reader() as connection:
+            query = select(*MIGRATION).where(migrations.c.id == migration_id)
+            row = connection.execute(query).first()
+        if row is None:
+            raise unknown_migration(migration_id)
+        return migration_from(row)
+
+    def note(
+        self, migration_id: str, kind: str, text: str, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append one event; nothing for an unknown migration."""
+        count = update(migrations).where(migrations.c.id == migration_id).values(NEXT_EVENT)
+        self._write_and_tell(count.returning(*RETURNED), Entry(kind, text, facts or {}))
+
+    def record_action(self, migration_id: str, action: ActionRecord) -> None:
+        """Append to the migration's ``actions``, and an event that tells of it."""
+        mine = migrations.c.id == migration_id
+        # Two that append at once must not each keep only their own.
+        locked = select(migrations.c.actions).where(mine).with_for_update()
+        text = f"{action.action}, asked by {action.by} ({action.rule}): {action.result}"
+
+        def work(connection: Connection) -> None:
+            actions = connection.execute(locked).scalar()
+            if actions is not None:
+                grown = {"actions": [*actions, to_column(action)], **NEXT_EVENT}
+                write = update(migrations).where(mine).values(grown).returning(*RETURNED)
+                row = connection.execute(write).one()
+                self._append(connection, row, Entry("action", text, to_column(action)))
+
+        self._database.write(work)
+
+    # -- to-dos
+
+    def finish_todo(
+        self, todo: Todo, effects: Sequence[Effect] = (), **changes: Any
+    ) -> Migration | None:
+        """Mark it done; with the last one of a ``switched`` migration that is ``completed``, and
+        whatever it still claims is released."""
+        return todo_work.finish(self._database, self._now, todo, effects, changes)
+
+    def postpone_todo(self, todo: Todo, error: str, delay_s: float, attention: str | None) -> None:
+        """Due again after ``delay_s``. Only an error that is new makes an event: a host may be away
+        for hours."""
+        changes = {} if attention is None else {"attention": attention}
+        todo_work.postpone(
+            self._database, self._now, todo, todo_work.Delay(error, delay_s, changes)
+        )
+
+    # -- writing
+
+    def _write_and_tell(self, write: Any, entry: Entry) -> Migration | None:
+        def work(connection: Connection) -> Migration | None:
+            row = connection.execute(write).first()
+            if row is None:
+                return None
+            self._append(connection, row, entry)
+            return migration_from(row)
+
+        return self._database.write(work)
+
+    def _append(self, connection: Connection, row: AnyRow, *entries: Entry) -> None:
+        append(connection, row.id, row.event_seq, self._now(), *entries)
+
+    def _fenced(self, connection: Connection, lead: Lead, write: Any, what: str) -> AnyRow:
+        row: AnyRow | None = connection.execute(write).first()
+        if row is None:
+            raise superseded(connection, lead, what)
+        return row
