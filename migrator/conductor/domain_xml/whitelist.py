@@ -1,0 +1,197 @@
+"""What may differ between a guest's XML here and there, and a check that nothing else does.
+
+The check reads both texts with the standard library's own tree, not with :mod:`document`, so that a
+mistake in reading or writing cannot hide itself. Below ``<metadata>`` and in every text that is not
+mere indentation each character counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from migrator.compute_agent.attempt_mark import NAMESPACE
+from migrator.conductor.domain_xml.document import parse
+from migrator.conductor.domain_xml.serial import CHARACTER_DEVICES
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference. ``path`` without positions, ``where`` with them; ``before`` is None for what is
+    new, ``after`` for what is gone."""
+
+    path: str
+    where: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.where}: {self.after!r} is new"
+        if self.after is None:
+            return f"{self.where}: {self.before!r} is gone"
+        return f"{self.where}: {self.before!r} became {self.after!r}"
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One row: a path (``*`` stands for anything), why it may differ, and how."""
+
+    path: str
+    reason: str
+    how: Callable[[Change], bool]
+
+
+def _replaced(change: Change) -> bool:
+    return bool(change.before) and bool(change.after)
+
+
+def _said_raw(change: Change) -> bool:
+    return change.before is None and change.after in ("raw", '<driver type="raw" />')
+
+
+def _any(change: Change) -> bool:
+    return True
+
+
+_BOUND_BY_HOST = "an address of the host itself: the guest listens on the host it is on"
+_FORMAT = "no format means raw to libvirt; said aloud, nobody can guess another"
+
+WHITELIST: tuple[Allowed, ...] = (
+    Allowed(f"metadata/{{{NAMESPACE}}}*", "the mark of the attempt that moves the guest", _any),
+    Allowed("devices/disk/driver", _FORMAT, _said_raw),
+    Allowed("devices/disk/driver/@type", _FORMAT, _said_raw),
+    Allowed("devices/graphics/@listen", _BOUND_BY_HOST, _replaced),
+    Allowed("devices/graphics/listen/@address", _BOUND_BY_HOST, _replaced),
+    *(
+        Allowed(f"devices/{device}/source/@host", _BOUND_BY_HOST, _replaced)
+        for device in CHARACTER_DEVICES
+    ),
+)
+
+
+def unexpected_changes(before_xml: str, after_xml: str) -> tuple[str, ...]:
+    """Every difference that :data:`WHITELIST` has no row for, with its path.
+
+    :raises Refused: ``domain.xml_invalid`` for either text.
+    """
+    before, after = _tree(before_xml), _tree(after_xml)
+    return tuple(str(change) for change in _differences(before, after) if not _allowed(change))
+
+
+def _allowed(change: Change) -> bool:
+    return any(fnmatchcase(change.path, row.path) and row.how(change) for row in WHITELIST)
+
+
+def _tree(text: str) -> Element:
+    parse(text)  # refuses what must not reach a parser that expands and recurses
+    builder = ElementTree.TreeBuilder(insert_comments=True, insert_pis=True)
+    return ElementTree.fromstring(text, ElementTree.XMLParser(target=builder))
+
+
+def _differences(before: Element, after: Element) -> Iterator[Change]:
+    if before.tag != after.tag:
+        yield Change("", "domain", before.tag, after.tag)
+    yield from _within(before, after, "", "domain")
+
+
+def _within(before: Element, after: Element, path: str, where: str) -> Iterator[Change]:
+    for name in sorted({*before.keys(), *after.keys()}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            yield Change(_join(path, f"@{name}"), f"{where}/@{name}", old, new)
+    exact = path.startswith("metadata/") or not (len(before) or len(after))
+    old_text, new_text = _text(before, exact), _text(after, exact)
+    if old_text != new_text:
+        yield Change(_join(path, "text()"), f"{where}/text()", old_text, new_text)
+    yield from _children(before, after, path, where)
+
+
+def _text(element: Element, exact: bool) -> str:
+    """What an element says beside its children. Unless ``exact``, indentation is not text, and the
+    rest is told by the child it follows."""
+    pieces = [("", element.text or "")]
+    pieces += [(f"after <{_name(child)}>: ", child.tail or "") for child in element]
+    return "".join(after + text for after, text in pieces if exact or text.strip())
+
+
+def _children(before: Element, after: Element, path: str, where: str) -> Iterator[Change]:
+    old_names, new_names = [*map(_name, before)], [*map(_name, after)]
+    old_labels, new_labels = _numbered(old_names), _numbered(new_names)
+    for old, new in _aligned(old_names, new_names):
+        if new is None and old is not None:
+            yield from _one_sided(
+                before[old], None, _join(path, old_names[old]), f"{where}/{old_labels[old]}"
+            )
+        elif old is None and new is not None:
+            yield from _one_sided(
+                None, after[new], _join(path, new_names[new]), f"{where}/{new_labels[new]}"
+            )
+        elif old is not None and new is not None:
+            yield from _within(
+                before[old], after[new], _join(path, old_names[old]), f"{where}/{old_labels[old]}"
+            )
+
+
+def _aligned(old: list[str], new: list[str]) -> Iterator[tuple[int | None, int | None]]:
+    """Positions of children that stand for each other, by name and order; None where one side has
+    none. Long equal ends are matched first: the matcher's time grows with the square."""
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        yield head, head
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    middle = old[head : len(old) - tail], new[head : len(new) - tail]
+    matcher = SequenceMatcher(None, *middle, autojunk=False)
+    for kind, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        olds, news = range(head + old_from, head + old_to), range(head + new_from, head + new_to)
+        if kind == "equal":
+            yield from zip(olds, news, strict=True)
+        else:
+            yield from ((position, None) for position in olds)
+            yield from ((None, position) for position in news)
+    for back in range(tail, 0, -1):
+        yield len(old) - back, len(new) - back
+
+
+def _one_sided(
+    before: Element | None, after: Element | None, path: str, where: str
+) -> Iterator[Change]:
+    """An element that only one side has. No ``<metadata>`` and an empty one say the same."""
+    if path == "metadata":
+        nothing = Element("metadata")
+        yield from _within(
+            nothing if before is None else before, nothing if after is None else after, path, where
+        )
+    else:
+        yield Change(path, where, _shown(before), _shown(after))
+
+
+def _shown(element: Element | None) -> str | None:
+    return None if element is None else ElementTree.tostring(element, encoding="unicode").strip()
+
+
+def _name(element: Element) -> str:
+    """Comments and instructions have a function for a tag."""
+    return element.tag if isinstance(element.tag, str) else "#comment"
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """``disk[2]``, or the bare name where there is no other."""
+    total, seen = Counter(names), Counter[str]()
+    labels = []
+    for name in names:
+        seen[name] += 1
+        labels.append(name if total[name] == 1 else f"{name}[{seen[name]}]")
+    return labels
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
