@@ -1,0 +1,38 @@
+"""What an agent's code works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrator.compute_agent.latch import Latch
+from migrator.compute_agent.ports import Hypervisor
+from migrator.compute_agent.settings import AgentSettings
+from migrator.conductor.rpcapi import ReportsApi
+from migrator.ports import Clock, Concurrency
+
+if TYPE_CHECKING:
+    from migrator.compute_agent.transfer import Transfers
+
+
+@dataclass(frozen=True)
+class AgentPorts:
+    """The outside, and the sign that this process is to end."""
+
+    settings: AgentSettings
+    hypervisor: Hypervisor
+    clock: Clock
+    concurrency: Concurrency
+    reports: ReportsApi
+    stopping: Latch
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """What an op may use. Whatever lasts is in libvirt; ``transfers`` knows what runs in this
+    process."""
+
+    settings: AgentSettings
+    hypervisor: Hypervisor
+    clock: Clock
+    transfers: Transfers

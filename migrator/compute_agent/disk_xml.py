@@ -1,0 +1,45 @@
+"""The disks a domain's XML names, before anybody has looked for their volumes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+from migrator.messages import DiskFacts
+
+_PATH_ATTRIBUTE: Mapping[str, str] = {"file": "file", "block": "dev"}
+"""Disk types whose source is a path on the host, and where the XML has it."""
+
+
+def disk_facts(domain_xml: str) -> tuple[DiskFacts, ...]:
+    """Every disk in the order of the XML.
+
+    The format is the driver's; none means raw, as libvirt reads it. A drive without a medium has an
+    empty ``source_type``. Disks of type ``volume`` name their pool and volume; for the others
+    somebody has to ask libvirt which volume the path is.
+    """
+    root = ElementTree.fromstring(domain_xml)
+    return tuple(_facts(disk) for disk in root.iterfind("devices/disk"))
+
+
+def _facts(disk: ElementTree.Element) -> DiskFacts:
+    source = _attributes(disk, "source")
+    driver = _attributes(disk, "driver")
+    kind = disk.get("type", "file")
+    return DiskFacts(
+        target=_attributes(disk, "target").get("dev", ""),
+        device=disk.get("device", "disk"),
+        source_type=kind if source else "",
+        pool=source.get("pool"),
+        volume=source.get("volume"),
+        path=source.get(_PATH_ATTRIBUTE.get(kind, ""), None),
+        format=driver.get("type", "raw"),
+        cache=driver.get("cache"),
+        read_only=disk.find("readonly") is not None,
+        shareable=disk.find("shareable") is not None,
+    )
+
+
+def _attributes(element: ElementTree.Element, child: str) -> Mapping[str, str]:
+    found = element.find(child)
+    return {} if found is None else found.attrib

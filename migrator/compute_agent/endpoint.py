@@ -1,0 +1,89 @@
+"""The server side of :class:`migrator.compute_agent.rpcapi.AgentApi`: one method per op, no logic."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.gate import CommandGate
+from migrator.compute_agent.ops import (
+    abort,
+    check_destination,
+    check_source,
+    describe_source,
+    fence_source,
+    finish_destination,
+    inspect,
+    prepare_destination,
+    release_source,
+    start_transfer,
+    undo_destination,
+)
+from migrator.messages import (
+    Abort,
+    Aborted,
+    CheckDestination,
+    CheckSource,
+    DestinationChecked,
+    DestinationFinished,
+    DestinationPrepared,
+    DestinationUndone,
+    FenceSource,
+    FinishDestination,
+    Inspected,
+    InstanceRef,
+    PrepareDestination,
+    ReleaseSource,
+    SourceChecked,
+    SourceFacts,
+    SourceFenced,
+    SourceReleased,
+    StartTransfer,
+    TransferStarted,
+    UndoDestination,
+)
+
+
+class AgentEndpoint:
+    """Reads go straight to their op; commands pass the gate."""
+
+    def __init__(self, host: AgentContext, gate: CommandGate) -> None:
+        self._host = host
+        self._gate = gate
+
+    def describe_source(self, request: InstanceRef) -> SourceFacts:
+        return describe_source.run(self._host, request)
+
+    def check_destination(self, request: CheckDestination) -> DestinationChecked:
+        return check_destination.run(self._host, request)
+
+    def check_source(self, request: CheckSource) -> SourceChecked:
+        return check_source.run(self._host, request)
+
+    def inspect(self, request: InstanceRef) -> Inspected:
+        return inspect.run(self._host, request)
+
+    def prepare_destination(self, request: PrepareDestination) -> DestinationPrepared:
+        work = partial(prepare_destination.run, self._host)
+        return self._gate.run("prepare_destination", request, work)
+
+    def start_transfer(self, request: StartTransfer) -> TransferStarted:
+        return self._gate.run("start_transfer", request, partial(start_transfer.run, self._host))
+
+    def abort(self, request: Abort) -> Aborted:
+        return self._gate.run("abort", request, partial(abort.run, self._host))
+
+    def fence_source(self, request: FenceSource) -> SourceFenced:
+        return self._gate.run("fence_source", request, partial(fence_source.run, self._host))
+
+    def finish_destination(self, request: FinishDestination) -> DestinationFinished:
+        work = partial(finish_destination.run, self._host)
+        return self._gate.run("finish_destination", request, work)
+
+    def release_source(self, request: ReleaseSource) -> SourceReleased:
+        return self._gate.run("release_source", request, partial(release_source.run, self._host))
+
+    def undo_destination(self, request: UndoDestination) -> DestinationUndone:
+        return self._gate.run(
+            "undo_destination", request, partial(undo_destination.run, self._host)
+        )

@@ -1,0 +1,174 @@
+"""What happens to domains, told to a conductor the moment it happens.
+
+Each domain has a lane of its own: its events arrive in their order, and no domain waits for a libvirt
+call about another. A lane that cannot get through keeps no backlog, since every event carries how the
+domain is *after* it; the whole inventory is sent instead when the conductor is back. One event is
+worth more than that: the guest running on the destination is what a migration waits for, so it is sent
+before anything is read, and until it has been heard.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from migrator.compute_agent.context import AgentPorts
+from migrator.compute_agent.inventory import Inventory
+from migrator.compute_agent.ports import LifecycleEvent
+from migrator.compute_agent.waiting import delay
+from migrator.errors import MigratorError, Refused
+from migrator.messages import DomainEvent
+from migrator.model import DomainState, DomainSummary, DomainView, Reason
+
+LOG = logging.getLogger(__name__)
+
+LONGEST_LANE = 16
+"""A migration makes five events; more than this in one lane is a conductor that is away."""
+AGAIN_S = 0.2
+AGAIN_MOST_S = 5.0
+
+ARRIVALS = {
+    ("resumed", "migrated"): Reason.MIGRATED,
+    ("resumed", "postcopy"): Reason.POSTCOPY,
+}
+"""The guest begins to run here; or, at a source, libvirt gave a transfer up: the same event."""
+
+
+@dataclass
+class _Lane:
+    waiting: list[LifecycleEvent]
+
+
+class DomainEvents:
+    """Lanes of events to a conductor."""
+
+    def __init__(
+        self,
+        ports: AgentPorts,
+        inventory: Inventory,
+        incarnation: str,
+        news: Callable[[], None],
+    ) -> None:
+        """:param news: called when the inventory holds something a conductor has not been told."""
+        self._ports = ports
+        self._inventory = inventory
+        self._incarnation = incarnation
+        self._news = news
+        self._lock = ports.concurrency.lock()
+        self._lanes: dict[str, _Lane] = {}
+
+    def put(self, event: LifecycleEvent) -> None:
+        """Take an event; never waits for libvirt or a conductor."""
+        with self._lock:
+            lane = self._lanes.get(event.instance_id)
+            if lane is not None:
+                lane.waiting.append(event)
+                _shorten(lane.waiting)
+                return
+            self._lanes[event.instance_id] = _Lane([event])
+        self._ports.concurrency.spawn(
+            f"events-{event.instance_id[:8]}", lambda: self._drain(event.instance_id)
+        )
+
+    def _drain(self, instance_id: str) -> None:
+        while not self._ports.stopping.is_set:
+            with self._lock:
+                waiting = self._lanes[instance_id].waiting
+                if not waiting:
+                    del self._lanes[instance_id]
+                    return
+                event = _take(waiting)
+            self._tell(event)
+
+    def _tell(self, event: LifecycleEvent) -> None:
+        attempt = 0
+        while not (self._told(event) or self._ports.stopping.is_set):
+            if not _is_arrival(event):
+                break
+            attempt += 1
+            self._ports.stopping.wait(delay(attempt, AGAIN_S, AGAIN_MOST_S))
+        if _is_arrival(event):
+            self._inventory.look()
+        if self._inventory.untold() is not None:
+            self._news()
+
+    def _told(self, event: LifecycleEvent) -> bool:
+        """One try. False when it was in vain: the inventory makes good for it later."""
+        try:
+            message = self._message(event)
+        except MigratorError as error:
+            LOG.warning("%s of %s: cannot look at it: %s", event.event, event.name, error)
+            return False
+        if message is None:
+            return False
+        try:
+            self._ports.reports.domain_event(message)
+        except MigratorError as error:
+            LOG.warning("%s of %s could not be told: %s", event.event, event.name, error)
+            self._inventory.tell_all()
+            return isinstance(error, Refused)
+        self._inventory.told_of(event.instance_id, message.summary)
+        return True
+
+    def _message(self, event: LifecycleEvent) -> DomainEvent | None:
+        """None when only half of it can be known now: a summary left out would mean that the domain is
+        gone. :raises Transient: libvirt does not answer."""
+        arrived = self._arrived(event)
+        if arrived is not None:
+            return self._compose(event, *arrived)
+        view = self._ports.hypervisor.view(event.instance_id)
+        self._inventory.look()
+        if view.state is DomainState.ABSENT:
+            return self._compose(event, view, None)
+        summary = self._inventory.domain(event.instance_id)
+        if summary is None:
+            return None
+        summary = replace(summary, state=view.state, reason=view.reason, persistent=view.persistent)
+        return self._compose(event, view, summary)
+
+    def _arrived(self, event: LifecycleEvent) -> tuple[DomainView, DomainSummary] | None:
+        """What the event itself proves of a guest that was on its way here, without asking libvirt."""
+        reason = ARRIVALS.get((event.event, event.detail))
+        expected = self._inventory.domain(event.instance_id)
+        if reason is None or expected is None or not expected.incoming:
+            return None
+        view = DomainView(
+            DomainState.RUNNING, reason, name=event.name, persistent=expected.persistent
+        )
+        summary = replace(expected, state=DomainState.RUNNING, reason=reason, incoming=False)
+        self._inventory.arrived(summary)
+        return view, summary
+
+    def _compose(
+        self, event: LifecycleEvent, view: DomainView, summary: DomainSummary | None
+    ) -> DomainEvent:
+        return DomainEvent(
+            host=self._ports.settings.host,
+            incarnation=self._incarnation,
+            instance_id=event.instance_id,
+            event=event.event,
+            detail=event.detail,
+            view=view,
+            summary=summary,
+        )
+
+
+def _is_arrival(event: LifecycleEvent) -> bool:
+    return (event.event, event.detail) in ARRIVALS
+
+
+def _take(waiting: list[LifecycleEvent]) -> LifecycleEvent:
+    """The next to tell: an arrival overtakes what came before it, which it makes old news."""
+    for position, event in enumerate(waiting):
+        if _is_arrival(event):
+            del waiting[: position + 1]
+            return event
+    return waiting.pop(0)
+
+
+def _shorten(waiting: list[LifecycleEvent]) -> None:
+    """Forget the oldest that is no arrival; the newest says how the domain is."""
+    while len(waiting) > LONGEST_LANE:
+        position = next((i for i, event in enumerate(waiting) if not _is_arrival(event)), 0)
+        del waiting[position]

@@ -1,0 +1,155 @@
+"""What this host has, as last read, and how much of it the conductor has been told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from migrator.compute_agent.context import AgentPorts
+from migrator.errors import MigratorError
+from migrator.model import DomainSummary, HostFacts
+
+LOG = logging.getLogger(__name__)
+
+FACTS_S = 60.0
+"""Processors and memory do not change, pools and networks rarely; the checks before a migration ask
+libvirt itself."""
+HANGS_S = 10.0
+"""A read that takes longer is reported: libvirt answers inventory in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of the host."""
+
+    facts: HostFacts | None
+    domains: Mapping[str, DomainSummary]
+
+    def having(self, instance_id: str, summary: DomainSummary | None) -> Snapshot:
+        """The same but for one domain."""
+        others = {key: value for key, value in self.domains.items() if key != instance_id}
+        if summary is not None:
+            others[instance_id] = summary
+        return replace(self, domains=others)
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A snapshot on its way to a conductor; void once it was found that one missed something."""
+
+    snapshot: Snapshot
+    missed: int
+
+
+class Inventory:
+    """Read by several workers; every answer is whole."""
+
+    def __init__(self, ports: AgentPorts) -> None:
+        self._ports = ports
+        self._lock = ports.concurrency.lock()
+        self._now: Snapshot | None = None
+        self._told: Snapshot | None = None
+        self._missed = 0
+        self._trouble: str | None = "libvirt has not been read yet"
+        self._facts_at: float | None = None
+        self._asked = 0
+        self._answered = 0
+        self._reading_since: dict[int, float] = {}
+
+    # -- reading libvirt
+
+    def look(self) -> bool:
+        """Read the host. True when there is news for a conductor.
+
+        Reads overlap when events come fast; an older answer never replaces a newer one.
+        """
+        clock = self._ports.clock
+        with self._lock:
+            self._asked += 1
+            ticket = self._asked
+            self._reading_since[ticket] = began = clock.monotonic()
+            with_facts = self._facts_at is None or began - self._facts_at >= FACTS_S
+        try:
+            domains = {each.id: each for each in self._ports.hypervisor.list_domains()}
+            facts = self._ports.hypervisor.host_facts() if with_facts else None
+        except MigratorError as error:
+            return self._failed(ticket, error)
+        with self._lock:
+            self._reading_since.pop(ticket)
+            if ticket < self._answered:
+                return False
+            self._answered = ticket
+            if facts is not None:
+                self._facts_at = began
+            elif self._now is not None:
+                facts = self._now.facts
+            self._now = Snapshot(facts, domains)
+            recovered = self._trouble is not None
+            self._trouble = None
+        return recovered or self.untold() is not None
+
+    def _failed(self, ticket: int, error: MigratorError) -> bool:
+        with self._lock:
+            self._reading_since.pop(ticket)
+            news = self._trouble != error.message
+            self._trouble = error.message
+            self._facts_at = None
+        if news:
+            LOG.warning("libvirt cannot be read: %s", error)
+        return news
+
+    # -- what is known
+
+    def trouble(self) -> str | None:
+        """Why libvirt cannot be read now; a read that hangs is trouble too."""
+        with self._lock:
+            began = min(self._reading_since.values(), default=None)
+            trouble = self._trouble
+        for_s = 0.0 if began is None else self._ports.clock.monotonic() - began
+        if trouble is None and for_s > HANGS_S:
+            return f"libvirt has not answered for {for_s:.0f} s"
+        return trouble
+
+    def domain(self, instance_id: str) -> DomainSummary | None:
+        with self._lock:
+            return None if self._now is None else self._now.domains.get(instance_id)
+
+    def arrived(self, summary: DomainSummary) -> None:
+        """An event has proved this; whether libvirt can be read or not."""
+        with self._lock:
+            if self._now is not None:
+                self._now = self._now.having(summary.id, summary)
+
+    # -- what has been told
+
+    def untold(self) -> Untold | None:
+        """What a conductor has to be told whole; None when it is up to date, or when nothing is known
+        for sure: what was true before libvirt went away is not repeated as news."""
+        with self._lock:
+            if self._trouble is not None or self._now is None or self._now == self._told:
+                return None
+            return Untold(self._now, self._missed)
+
+    def told(self, untold: Untold) -> None:
+        """A conductor has taken this."""
+        with self._lock:
+            if untold.missed == self._missed:
+                self._told = untold.snapshot
+
+    def told_of(self, instance_id: str, summary: DomainSummary | None) -> None:
+        """A conductor has taken one domain's state, with an event: no need to send all for it."""
+        with self._lock:
+            if self._told is not None:
+                self._told = self._told.having(instance_id, summary)
+
+    def tell_all(self) -> None:
+        """A conductor has missed something, or may have."""
+        with self._lock:
+            self._missed += 1
+            self._told = None
+
+
+def as_list(domains: Mapping[str, DomainSummary]) -> Sequence[DomainSummary]:
+    """In an order that does not depend on libvirt's."""
+    return sorted(domains.values(), key=lambda each: each.id)

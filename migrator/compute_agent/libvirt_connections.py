@@ -1,0 +1,227 @@
+"""Connections to one libvirt: opened under a deadline, watched, replaced.
+
+A libvirt call may block for as long as a QEMU, a disk or a daemon hangs, and five blocked calls
+freeze a connection (libvirtd's max_client_requests). Therefore every call runs in a thread of its own
+under a deadline, at most four at a time on one connection; a call past its deadline takes its
+connection with it: the connection is abandoned, the next call opens another. The blocked thread ends
+when libvirt lets go of it, at the latest when keepalive finds the daemon dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import libvirt
+
+from migrator.compute_agent.libvirt_errors import timed_out, translated, unreachable, words
+from migrator.compute_agent.libvirt_events import ensure_event_loop
+from migrator.errors import MigratorError
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+IN_FLIGHT = 4
+"""One below libvirtd's default max_client_requests of 5: the connection never freezes whole."""
+OPEN_S = 10.0
+"""A local libvirtd answers in milliseconds, one that has just started probes its QEMUs for seconds."""
+ANSWER_S = 10.0
+"""Reads take milliseconds; below the 20 s an agent's caller waits."""
+RETRY_S = 0.5
+"""A refused open is not repeated sooner: a host that is down costs callers no storm of attempts."""
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_COUNT = 3
+"""A daemon silent for 5 s * (3 + 1) = 20 s is dead. Longer than any pause of a busy but healthy host
+seen in tests, shorter than the 30 s in which libvirt's own peer-to-peer keepalive gives up, and only a
+backstop: callers are held by their own deadline, not by this."""
+
+
+class Link:
+    """One open connection."""
+
+    def __init__(self, conn: libvirt.virConnect) -> None:
+        self.conn = conn
+        self.slots = threading.BoundedSemaphore(IN_FLIGHT)
+        self.gone = threading.Event()
+        """Set once it is of no more use: closed by the other side or abandoned."""
+        self.why_gone = ""
+        self.before_close: list[Callable[[], None]] = []
+
+    @property
+    def alive(self) -> bool:
+        """Usable, as far as this side knows; asks nobody."""
+        if self.gone.is_set():
+            return False
+        try:
+            return bool(self.conn.isAlive() == 1)
+        except libvirt.libvirtError:
+            return False
+
+    def lose(self, why: str) -> None:
+        """It is of no more use; the first reason counts."""
+        if not self.gone.is_set():
+            self.why_gone = why
+            self.gone.set()
+
+    def close(self) -> None:
+        """Let go of it. May block as long as the daemon hangs."""
+        self.lose("closed")
+        for step in (*self.before_close, self.conn.close):
+            try:
+                step()
+            except libvirt.libvirtError as error:
+                LOG.debug("closing a connection: %s", words(error))
+
+
+class _Call(Generic[T]):
+    """One piece of work in a thread of its own."""
+
+    def __init__(self, name: str, work: Callable[[], T]) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append(self._work())
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(max(seconds, 0.0))
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+
+class Channel:
+    """One connection's worth of calls: whoever uses it does not see it being replaced."""
+
+    def __init__(self, uri: str, role: str, prepare: Callable[[Link], None] | None = None) -> None:
+        """:param role: what it is for, in thread names and logs.
+        :param prepare: run on each newly opened connection, under the same deadline."""
+        self.uri = uri
+        self._role = role
+        self._prepare = prepare
+        self._opening = threading.Lock()
+        self._link: Link | None = None
+        self._closed = False
+        self._refused: tuple[float, MigratorError] | None = None
+
+    def call(
+        self, what: str, work: Callable[[libvirt.virConnect], T], deadline_s: float = ANSWER_S
+    ) -> T:
+        """Run ``work`` on the connection. ``what`` says what it does, for errors.
+
+        :raises Transient: ``libvirt.unreachable``, ``libvirt.timeout``, ``libvirt.error``; what
+            ``work`` itself raises of :mod:`migrator.errors` passes through.
+        """
+        end = time.monotonic() + deadline_s
+        link = self.connect(deadline_s)
+        if not link.slots.acquire(timeout=max(end - time.monotonic(), 0.0)):
+            self.abandon(link, f"{IN_FLIGHT} calls hang")
+            raise timed_out(what, deadline_s)
+
+        def run() -> T:
+            try:
+                return work(link.conn)
+            finally:
+                link.slots.release()
+
+        call = _Call(f"libvirt-{self._role}", run)
+        if not call.wait(end - time.monotonic()):
+            self.abandon(link, f"a call hangs ({what})")
+            raise timed_out(what, deadline_s)
+        try:
+            return call.result()
+        except libvirt.libvirtError as error:
+            raise translated(error, what, link.alive) from error
+
+    def connect(self, deadline_s: float = OPEN_S) -> Link:
+        """The connection, opened if there is none. :raises Transient: ``libvirt.unreachable``"""
+        link = self._link
+        if link is not None and link.alive:
+            return link
+        if not self._opening.acquire(timeout=deadline_s):
+            raise unreachable(self.uri, f"no connection within {deadline_s:g} s")
+        try:
+            link = self._link
+            if link is not None and link.alive:
+                return link
+            if link is not None:
+                self.abandon(link, link.why_gone or "the other side closed it")
+            self._link = self._open(min(OPEN_S, deadline_s))
+            return self._link
+        finally:
+            self._opening.release()
+
+    def abandon(self, link: Link, why: str) -> None:
+        """Use it no more; it is closed by a thread of its own, since that may block as well."""
+        if self._link is link:
+            self._link = None
+        if not self._closed:
+            LOG.info("%s connection to %s given up: %s", self._role, self.uri, why)
+        link.lose(why)
+        threading.Thread(target=link.close, name="libvirt-close", daemon=True).start()
+
+    def close(self) -> None:
+        """For good."""
+        self._closed = True
+        link = self._link
+        if link is not None:
+            self.abandon(link, "closed")
+
+    def _open(self, deadline_s: float) -> Link:
+        if self._closed:
+            raise unreachable(self.uri, "this connection has been closed")
+        if self._refused is not None and time.monotonic() - self._refused[0] < RETRY_S:
+            raise self._refused[1]
+        try:
+            link = open_link(self.uri, self._role, self._prepare, deadline_s)
+        except MigratorError as error:
+            self._refused = (time.monotonic(), error)
+            raise
+        self._refused = None
+        return link
+
+
+def open_link(
+    uri: str,
+    role: str,
+    prepare: Callable[[Link], None] | None = None,
+    deadline_s: float = OPEN_S,
+) -> Link:
+    """A new connection with keepalive. :raises Transient: ``libvirt.unreachable``"""
+    ensure_event_loop()
+    given_up = threading.Event()
+
+    def run() -> Link:
+        link = Link(libvirt.open(uri))
+        try:
+            link.conn.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+            if prepare is not None:
+                prepare(link)
+        except BaseException:
+            link.close()
+            raise
+        if given_up.is_set():
+            link.close()
+        return link
+
+    call = _Call(f"libvirt-open-{role}", run)
+    if not call.wait(deadline_s):
+        given_up.set()
+        raise unreachable(uri, f"it did not answer within {deadline_s:g} s")
+    try:
+        return call.result()
+    except libvirt.libvirtError as error:
+        raise unreachable(uri, words(error)) from error

@@ -1,0 +1,174 @@
+"""The :class:`~migrator.compute_agent.ports.Hypervisor` port over libvirt.
+
+Connections to the host, each for one thing, so that what hangs in one cannot hold up another:
+
+===========  ==================================================================================
+events       lifecycle and job events; inventory, which never asks a QEMU anything
+control      looking at single domains, statistics, abort, destroy, marks
+storage      pools and volume streams; opened at first use. A pool on a dead server hangs, and
+             must not hang a fence
+transfer     one per running transfer, for migrateToURI3 alone; closed after it
+===========  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from migrator.compute_agent import libvirt_changes as changes
+from migrator.compute_agent import libvirt_domains as domains
+from migrator.compute_agent import libvirt_host as host
+from migrator.compute_agent.capabilities import host_capabilities, machine_types
+from migrator.compute_agent.libvirt_connections import Channel
+from migrator.compute_agent.libvirt_transfer import transfer
+from migrator.compute_agent.libvirt_watch import EventFeed
+from migrator.compute_agent.ports import DomainDescription, HypervisorEvent
+from migrator.messages import PoolIdentity, TransferPlan
+from migrator.model import (
+    AttemptMark,
+    DomainSummary,
+    DomainView,
+    HostFacts,
+    JobSample,
+    Statistics,
+)
+from migrator.storage import libvirt_pools as pools
+
+PROBE_S = 15.0
+"""Capabilities: libvirtd probes every QEMU binary at the first request, 4 s on a busy two-core host."""
+STORAGE_S = 15.0
+"""A refresh reads the head of every volume."""
+BLOCKED_S = 35.0
+"""libvirt waits 30 s for a job on the domain to end before it fails a change."""
+DESTROY_S = 35.0
+"""libvirt waits for a stopped QEMU before it kills it hard; 11.6 s seen."""
+
+
+class LibvirtHypervisor:
+    """One host's libvirt; every verb as the port describes it. Nothing is opened before it is used."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._feed = EventFeed(uri)
+        self._inventory = self._feed.channel
+        self._control = Channel(uri, "control")
+        self._storage = Channel(uri, "storage")
+        self._nonce = str(uuid.uuid4())
+        """Proof that what another host reads in a pool was written by this very process."""
+        self._host_uuid = ""
+
+    # -- reading
+
+    def host_facts(self) -> HostFacts:
+        return self._inventory.call("reading the host's facts", host.host_facts, PROBE_S)
+
+    def list_domains(self) -> Sequence[DomainSummary]:
+        return self._inventory.call("listing domains", domains.list_domains)
+
+    def describe(self, instance_id: str) -> DomainDescription | None:
+        work = partial(domains.describe, instance_id=instance_id)
+        return self._control.call(f"describing {instance_id}", work)
+
+    def view(self, instance_id: str) -> DomainView:
+        work = partial(domains.view, instance_id=instance_id)
+        return self._control.call(f"looking at {instance_id}", work)
+
+    def id_of(self, name: str) -> str | None:
+        work = partial(domains.id_of, name=name)
+        return self._inventory.call(f"looking up domain {name!r}", work)
+
+    def missing_features(
+        self, arch: str, machine: str, virt_type: str, cpu_xml: str
+    ) -> Sequence[str]:
+        work = partial(
+            host.missing_features,
+            arch=arch,
+            machine=machine,
+            virt_type=virt_type,
+            cpu_xml=cpu_xml,
+        )
+        return self._inventory.call("comparing CPUs", work, PROBE_S)
+
+    def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
+        xml = self._inventory.call("reading capabilities", host.capabilities_xml, PROBE_S)
+        return machine_types(xml, arch, virt_type)
+
+    def active_networks(self) -> Sequence[str]:
+        return self._inventory.call("listing networks", host.active_networks)
+
+    def job(self, instance_id: str) -> JobSample | None:
+        work = partial(domains.job, instance_id=instance_id)
+        return self._control.call(f"reading the job of {instance_id}", work)
+
+    def completed_job(self, instance_id: str) -> Statistics | None:
+        work = partial(domains.completed_job, instance_id=instance_id)
+        return self._control.call(f"reading the last job of {instance_id}", work)
+
+    # -- storage
+
+    def refresh_pool(self, pool: str) -> None:
+        self._storage.call(
+            f"refreshing pool {pool!r}", partial(pools.refresh, name=pool), STORAGE_S
+        )
+
+    def has_volume(self, pool: str, volume: str) -> bool:
+        work = partial(pools.has_volume, pool=pool, volume=volume)
+        return self._storage.call(f"looking for volume {volume!r} in {pool!r}", work, STORAGE_S)
+
+    def write_pool_identity(self, pool: str) -> PoolIdentity:
+        if not self._host_uuid:
+            xml = self._inventory.call("reading capabilities", host.capabilities_xml, PROBE_S)
+            self._host_uuid = host_capabilities(xml).uuid
+        work = partial(
+            pools.write_identity, name=pool, host_uuid=self._host_uuid, nonce=self._nonce
+        )
+        return self._storage.call(f"identifying pool {pool!r}", work, STORAGE_S)
+
+    def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
+        work = partial(pools.read_identity, name=pool, written_by=written_by)
+        return self._storage.call(f"identifying pool {pool!r}", work, STORAGE_S)
+
+    # -- changing
+
+    def set_mark(self, instance_id: str, mark: AttemptMark | None) -> None:
+        work = partial(changes.set_mark, instance_id=instance_id, mark=mark)
+        self._control.call(f"marking {instance_id}", work, BLOCKED_S)
+
+    def set_autostart(self, instance_id: str, autostart: bool) -> None:
+        work = partial(changes.set_autostart, instance_id=instance_id, autostart=autostart)
+        self._control.call(f"setting autostart of {instance_id}", work, BLOCKED_S)
+
+    def migrate(self, instance_id: str, plan: TransferPlan) -> None:
+        transfer(self._uri, instance_id, plan)
+
+    def abort_job(self, instance_id: str) -> bool:
+        work = partial(changes.abort_job, instance_id=instance_id)
+        return self._control.call(f"aborting the job of {instance_id}", work)
+
+    def suspend(self, instance_id: str) -> None:
+        work = partial(changes.suspend, instance_id=instance_id)
+        self._control.call(f"suspending {instance_id}", work, BLOCKED_S)
+
+    def resume(self, instance_id: str) -> None:
+        work = partial(changes.resume, instance_id=instance_id)
+        self._control.call(f"resuming {instance_id}", work, BLOCKED_S)
+
+    def destroy(self, instance_id: str) -> None:
+        work = partial(changes.destroy, instance_id=instance_id)
+        self._control.call(f"destroying {instance_id}", work, DESTROY_S)
+
+    def undefine(self, instance_id: str) -> None:
+        work = partial(changes.undefine, instance_id=instance_id)
+        self._control.call(f"undefining {instance_id}", work, BLOCKED_S)
+
+    # -- events and life
+
+    def subscribe(self, listener: Callable[[HypervisorEvent], None]) -> None:
+        self._feed.subscribe(listener)
+
+    def close(self) -> None:
+        self._feed.close()
+        self._control.close()
+        self._storage.close()

@@ -1,0 +1,36 @@
+"""The source's own traces of an attempt: set before libvirt's job, taken back after it.
+
+Both are blocked while the job runs. The mark goes on first and comes off last, so that whoever finds a
+domain without it knows that nothing is left to restore.
+"""
+
+from __future__ import annotations
+
+from migrator.compute_agent.ports import Hypervisor
+from migrator.model import AttemptMark, DomainView
+
+
+def mark_source(hypervisor: Hypervisor, instance_id: str, mark: AttemptMark) -> None:
+    """Write the mark; keep the host from starting a second copy should it reboot meanwhile."""
+    hypervisor.set_mark(instance_id, mark)
+    if mark.autostart:
+        hypervisor.set_autostart(instance_id, False)
+
+
+def unmark_source(
+    hypervisor: Hypervisor, instance_id: str, migration_id: str, autostart: bool
+) -> DomainView:
+    """Undo :func:`mark_source` for any attempt of this migration; how the domain looks then."""
+    view = hypervisor.view(instance_id)
+    if view.mark is None or view.mark.migration_id != migration_id:
+        return view
+    if view.persistent and view.autostart != autostart:
+        hypervisor.set_autostart(instance_id, autostart)
+    hypervisor.set_mark(instance_id, None)
+    return hypervisor.view(instance_id)
+
+
+def is_marked(view: DomainView, migration_id: str, attempt: int) -> bool:
+    """The domain belongs to this very attempt."""
+    mark = view.mark
+    return mark is not None and (mark.migration_id, mark.attempt) == (migration_id, attempt)

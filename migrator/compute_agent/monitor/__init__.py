@@ -1,0 +1,1 @@
+"""Watching a transfer: ``decide`` says what to do, ``loop`` looks and does it."""

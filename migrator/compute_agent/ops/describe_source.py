@@ -1,0 +1,84 @@
+"""Read a guest whole, or say why it cannot be moved as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.domain_facts import parse_domain
+from migrator.compute_agent.ports import DomainDescription
+from migrator.errors import Refused
+from migrator.messages import InstanceRef, SourceFacts
+from migrator.model import DomainState, DomainView, Reason
+
+MOVABLE = frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED})
+
+WHY_NOT: dict[DomainState, str] = {
+    DomainState.SHUTOFF: "is shut off. Start it first; guests that are shut off cannot be moved yet",
+    DomainState.CRASHED: "has crashed. Look into it, start it again, then move it",
+    DomainState.SHUTDOWN: "is shutting down. Move it once it has been started again",
+    DomainState.PMSUSPENDED: (
+        "sleeps (suspended to memory by its own system), and QEMU may lose that state on the way."
+        " Wake it with `virsh dompmwakeup` first"
+    ),
+}
+
+IN_TRANSIT = frozenset(
+    {Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED, Reason.STARTING_UP}
+)
+
+
+def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
+    """:raises Refused: ``instance.gone``, ``guest.not_active``, ``guest.busy``."""
+    described = host.hypervisor.describe(request.instance_id)
+    if described is None:
+        raise Refused(
+            "instance.gone",
+            f"{host.settings.host} has no domain {request.instance_id} any more; look where it is now"
+            " with `migrator instance show`",
+        )
+    _check(described)
+    facts = parse_domain(described.full_live_xml)
+    versions = host.hypervisor.host_facts()
+    return SourceFacts(
+        instance_id=described.id,
+        name=described.name,
+        view=_as_it_was(described.view),
+        live_xml=described.live_xml,
+        inactive_xml=described.inactive_xml,
+        vcpus=facts.vcpus,
+        memory_mib=facts.memory_mib,
+        arch=facts.arch,
+        machine=facts.machine,
+        virt_type=facts.virt_type,
+        emulator=facts.emulator,
+        cpu_xml=facts.cpu_xml,
+        disks=list(described.disks),
+        networks=list(facts.networks),
+        host_devices=list(facts.host_devices),
+        libvirt_version=versions.libvirt_version,
+        hypervisor_version=versions.hypervisor_version,
+    )
+
+
+def _check(described: DomainDescription) -> None:
+    view = described.view
+    if view.state not in MOVABLE:
+        why = WHY_NOT.get(view.state, f"is in state {view.state}")
+        raise Refused("guest.not_active", f"{described.name} {why}.", state=str(view.state))
+    paused_for_it = view.state is DomainState.PAUSED and view.reason in IN_TRANSIT
+    if described.job_active or paused_for_it:
+        what = view.job.operation if view.job is not None else str(view.reason)
+        raise Refused(
+            "guest.busy",
+            f"libvirt is working on {described.name} ({what.replace('_', ' ')}), and does one thing at a"
+            " time; wait until it has ended, or end it with `virsh domjobabort`.",
+            job=what,
+        )
+
+
+def _as_it_was(view: DomainView) -> DomainView:
+    """A mark without a job is left of an attempt that was never undone; it took autostart away."""
+    if view.mark is None:
+        return view
+    return replace(view, autostart=view.autostart or view.mark.autostart)

@@ -1,0 +1,73 @@
+"""Make the host ready to receive, and say where its QEMU will listen."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from migrator.addresses import address
+from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.marking import is_marked
+from migrator.errors import Refused
+from migrator.messages import DestinationPrepared, PrepareDestination
+from migrator.model import DomainState
+
+
+def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
+    """:raises Refused: ``destination.domain_exists``, ``pool.missing``, ``volume.missing``,
+    ``network.missing``, ``config.invalid``."""
+    listen = _listen_address(request)
+    _check_nothing_there(host, request)
+    for pool in request.pools:
+        host.hypervisor.refresh_pool(pool)
+    for pool, volume in request.volumes:
+        if not host.hypervisor.has_volume(pool, volume):
+            raise Refused(
+                "volume.missing",
+                f"volume {volume!r} is not in pool {pool!r} of {host.settings.host} any more",
+                pool=pool,
+                volume=volume,
+            )
+    active = host.hypervisor.active_networks() if request.networks else ()
+    for network in request.networks:
+        if network not in active:
+            raise Refused(
+                "network.missing",
+                f"network {network!r} of {host.settings.host} is not active any more; start it with"
+                f" `virsh net-start {network}`",
+                network=network,
+            )
+    return DestinationPrepared(migrate_uri=migrate_uri(listen), listen_address=listen)
+
+
+def migrate_uri(listen_address: str) -> str:
+    """For QEMU's memory stream. Without a port: libvirt takes a free one of its range."""
+    try:
+        version = ipaddress.ip_address(listen_address).version
+    except ValueError:
+        version = 4
+    return f"tcp://[{listen_address}]" if version == 6 else f"tcp://{listen_address}"
+
+
+def _listen_address(request: PrepareDestination) -> str:
+    """One address of the migration network, never every one: what listens there believes what it is
+    sent."""
+    try:
+        return address(request.migration_address)
+    except ValueError as error:
+        raise Refused(
+            "config.invalid",
+            f"the host's migration_address cannot be listened on: {error}. Correct the configuration.",
+        ) from error
+
+
+def _check_nothing_there(host: AgentContext, request: PrepareDestination) -> None:
+    view = host.hypervisor.view(request.instance_id)
+    ours = is_marked(view, request.migration_id, request.attempt)
+    if view.state is not DomainState.ABSENT and not ours:
+        what = f"has this guest already ({view.state}) and not from this attempt"
+    else:
+        other = host.hypervisor.id_of(request.name)
+        if other is None or other == request.instance_id:
+            return
+        what = f"has another domain called {request.name!r} ({other})"
+    raise Refused("destination.domain_exists", f"{host.settings.host} {what}; it is left alone")

@@ -1,0 +1,180 @@
+"""What an agent needs of its host: a narrow port, one fake, one contract suite.
+
+Every verb raises :class:`migrator.errors.Transient` ``libvirt.unreachable`` when libvirt cannot be
+reached, ``libvirt.timeout`` when it did not answer in time (what was asked may still happen: look
+again), and ``libvirt.error`` with libvirt's own words for a failure it explains. A domain that
+libvirt says does not exist is a value (``DomainState.ABSENT`` or None), never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from migrator.messages import DiskFacts, PoolIdentity, TransferPlan
+from migrator.model import (
+    AttemptMark,
+    DomainSummary,
+    DomainView,
+    HostFacts,
+    JobSample,
+    Statistics,
+)
+
+
+@dataclass(frozen=True)
+class DomainDescription:
+    """A domain whole, as its libvirt describes it."""
+
+    id: str
+    name: str
+    view: DomainView
+    live_xml: str
+    """With VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE."""
+    inactive_xml: str | None
+    """With VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE; None for a transient domain."""
+    full_live_xml: str
+    """With VIR_DOMAIN_XML_SECURE only: the CPU as running, aliases, resolved paths."""
+    disks: tuple[DiskFacts, ...]
+    """Sources resolved to (pool, volume) where a pool of this host holds them."""
+    has_managed_save: bool
+    job_active: bool
+    """Any libvirt job runs on it: backup, dump, snapshot, migration."""
+
+
+@dataclass(frozen=True)
+class LifecycleEvent:
+    """A domain changed; ``event`` and ``detail`` are libvirt's names in lower case, for example
+    ``resumed``/``migrated``, ``suspended``/``migrated``, ``stopped``/``migrated``,
+    ``stopped``/``crashed``, ``defined``/``added``, ``undefined``/``removed``."""
+
+    instance_id: str
+    name: str
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class JobCompleted:
+    """libvirt's JOB_COMPLETED event: final statistics of a transfer that left this host."""
+
+    instance_id: str
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
+class ConnectionChanged:
+    """The connection to libvirt was lost, or is back: look at everything again."""
+
+    connected: bool
+    why: str = ""
+
+
+HypervisorEvent = LifecycleEvent | JobCompleted | ConnectionChanged
+
+
+class Hypervisor(Protocol):
+    """One host's libvirt."""
+
+    # -- reading
+
+    def host_facts(self) -> HostFacts: ...
+
+    def list_domains(self) -> Sequence[DomainSummary]:
+        """Every domain, active or defined."""
+        ...
+
+    def describe(self, instance_id: str) -> DomainDescription | None: ...
+
+    def view(self, instance_id: str) -> DomainView:
+        """State, reason, mark and running job; ``ABSENT`` when libvirt has no such domain."""
+        ...
+
+    def id_of(self, name: str) -> str | None:
+        """UUID of the domain of that name."""
+        ...
+
+    def missing_features(
+        self, arch: str, machine: str, virt_type: str, cpu_xml: str
+    ) -> Sequence[str]:
+        """Names of the CPU features the host lacks to run this CPU; empty when it can.
+
+        By virConnectCompareHypervisorCPU, names by virConnectBaselineHypervisorCPU or the domain
+        capabilities. Emulated guests (``virt_type`` qemu) are judged against what QEMU's TCG offers.
+        """
+        ...
+
+    def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
+        """Canonical machine types and their aliases this host's QEMU offers; empty when it cannot
+        run that architecture or virtualisation type at all."""
+        ...
+
+    def active_networks(self) -> Sequence[str]: ...
+
+    def job(self, instance_id: str) -> JobSample | None:
+        """The running job, None when none runs."""
+        ...
+
+    def completed_job(self, instance_id: str) -> Statistics | None:
+        """Statistics of the last ended transfer, as kept by this side's libvirt."""
+        ...
+
+    # -- storage
+
+    def refresh_pool(self, pool: str) -> None:
+        """Let libvirt see what others put there. :raises Refused: ``pool.missing``."""
+        ...
+
+    def has_volume(self, pool: str, volume: str) -> bool:
+        """:raises Refused: ``pool.missing`` (also for a pool that is not active)."""
+        ...
+
+    def write_pool_identity(self, pool: str) -> PoolIdentity:
+        """Write this agent's nonce into the pool and answer with what now identifies it."""
+        ...
+
+    def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
+        """What that identity's volume says when read through this host's pool of that name; None when
+        there is none."""
+        ...
+
+    # -- changing
+
+    def set_mark(self, instance_id: str, mark: AttemptMark | None) -> None:
+        """Write or remove the attempt's mark in the domain's metadata, live and persistent. Blocks 30 s
+        and fails while a transfer runs."""
+        ...
+
+    def set_autostart(self, instance_id: str, autostart: bool) -> None: ...
+
+    def migrate(self, instance_id: str, plan: TransferPlan) -> None:
+        """Run the transfer on a connection of its own; returns when libvirt's call does.
+
+        :raises Broken: ``transfer.failed`` with libvirt's words; says nothing about where the guest is.
+        """
+        ...
+
+    def abort_job(self, instance_id: str) -> bool:
+        """Ask libvirt to abort; False when it refuses because nothing runs or it is too late."""
+        ...
+
+    def suspend(self, instance_id: str) -> None: ...
+
+    def resume(self, instance_id: str) -> None: ...
+
+    def destroy(self, instance_id: str) -> None:
+        """Kill the QEMU process; success when there was none."""
+        ...
+
+    def undefine(self, instance_id: str) -> None:
+        """Remove the persistent definition, keeping disks and NVRAM; success when there was none."""
+        ...
+
+    # -- events and life
+
+    def subscribe(self, listener: Callable[[HypervisorEvent], None]) -> None:
+        """``listener`` is called from libvirt's event thread: it must only put into an inbox."""
+        ...
+
+    def close(self) -> None: ...

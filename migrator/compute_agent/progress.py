@@ -1,0 +1,54 @@
+"""Readings on their way to a conductor: the newest of each transfer, sent by one worker.
+
+A transfer's monitor only leaves its reading here. Whether a conductor can be reached, and how long the
+broker takes to find out that it cannot, is this worker's trouble alone.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from migrator.compute_agent.context import AgentPorts
+from migrator.errors import MigratorError
+from migrator.messages import TransferProgress
+
+LOG = logging.getLogger(__name__)
+
+IDLE_S = 3600.0
+"""There is nothing to do without a reading; any long wait would do."""
+
+
+class ProgressSender:
+    """A slot per transfer; a newer reading replaces one that was not sent yet."""
+
+    def __init__(self, ports: AgentPorts) -> None:
+        self._ports = ports
+        self._lock = ports.concurrency.lock()
+        self._latest: dict[tuple[str, int], TransferProgress] = {}
+        self._wake = ports.concurrency.inbox()
+
+    def offer(self, progress: TransferProgress) -> None:
+        """Never blocks, never fails."""
+        with self._lock:
+            first = not self._latest
+            self._latest[(progress.migration_id, progress.attempt)] = progress
+        if first:
+            self._wake.put(True)
+
+    def run(self) -> None:
+        """Send what is offered until the agent stops."""
+        while not self._ports.stopping.is_set:
+            self._wake.get(IDLE_S)
+            with self._lock:
+                latest, self._latest = self._latest, {}
+            for progress in latest.values():
+                self._send(progress)
+
+    def stop(self) -> None:
+        self._wake.put(True)
+
+    def _send(self, progress: TransferProgress) -> None:
+        try:
+            self._ports.reports.transfer_progress(progress)
+        except MigratorError as error:
+            LOG.debug("a reading of migration %s was lost: %s", progress.migration_id, error)

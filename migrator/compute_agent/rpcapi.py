@@ -1,0 +1,128 @@
+"""What an agent can be asked, and the conductor's client for it. Agents have none for each other."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from migrator.messages import (
+    AGENT_METHODS,
+    AGENT_TOPIC,
+    RPC_VERSION,
+    Abort,
+    Aborted,
+    CheckDestination,
+    CheckSource,
+    DestinationChecked,
+    DestinationFinished,
+    DestinationPrepared,
+    DestinationUndone,
+    FenceSource,
+    FinishDestination,
+    Inspected,
+    InstanceRef,
+    PrepareDestination,
+    ReleaseSource,
+    SourceChecked,
+    SourceFacts,
+    SourceFenced,
+    SourceReleased,
+    StartTransfer,
+    TransferStarted,
+    UndoDestination,
+)
+from migrator.rpc import Bus
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+READ_TIMEOUT_S = 20.0
+"""Reads answer in milliseconds; this bounds a libvirt that hangs (its own deadline is shorter)."""
+COMMAND_GRACE_S = 5.0
+"""On top of a command's own deadline, for the way there and back."""
+MONITOR_S = 10.0
+"""A live agent says "still working" at least this often; silence longer than this is a failure."""
+
+
+class AgentApi(Protocol):
+    """One method per op, one request, one reply; ``host`` says which agent."""
+
+    def describe_source(self, host: str, request: InstanceRef) -> SourceFacts: ...
+    def check_destination(self, host: str, request: CheckDestination) -> DestinationChecked: ...
+    def check_source(self, host: str, request: CheckSource) -> SourceChecked: ...
+    def prepare_destination(
+        self, host: str, request: PrepareDestination
+    ) -> DestinationPrepared: ...
+    def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted: ...
+    def abort(self, host: str, request: Abort) -> Aborted: ...
+    def inspect(self, host: str, request: InstanceRef) -> Inspected: ...
+    def fence_source(self, host: str, request: FenceSource) -> SourceFenced: ...
+    def finish_destination(
+        self, host: str, request: FinishDestination
+    ) -> DestinationFinished: ...
+    def release_source(self, host: str, request: ReleaseSource) -> SourceReleased: ...
+    def undo_destination(self, host: str, request: UndoDestination) -> DestinationUndone: ...
+
+
+class AgentClient:
+    """:class:`AgentApi` over RPC. Commands are calls, never casts; after a timeout ask, never assume."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._client = bus.client(AGENT_TOPIC, AGENT_METHODS, RPC_VERSION)
+
+    def _read(self, host: str, name: str, request: msgspec.Struct, reply: type[R]) -> R:
+        answer = self._client.call(name, request, server=host, timeout=READ_TIMEOUT_S)
+        assert isinstance(answer, reply)
+        return answer
+
+    def _command(
+        self, host: str, name: str, request: msgspec.Struct, deadline_s: float, reply: type[R]
+    ) -> R:
+        answer = self._client.call(
+            name,
+            request,
+            server=host,
+            timeout=deadline_s + COMMAND_GRACE_S,
+            monitor_timeout=MONITOR_S,
+        )
+        assert isinstance(answer, reply)
+        return answer
+
+    def describe_source(self, host: str, request: InstanceRef) -> SourceFacts:
+        return self._read(host, "describe_source", request, SourceFacts)
+
+    def check_destination(self, host: str, request: CheckDestination) -> DestinationChecked:
+        return self._read(host, "check_destination", request, DestinationChecked)
+
+    def check_source(self, host: str, request: CheckSource) -> SourceChecked:
+        return self._read(host, "check_source", request, SourceChecked)
+
+    def prepare_destination(self, host: str, request: PrepareDestination) -> DestinationPrepared:
+        return self._command(
+            host, "prepare_destination", request, request.deadline_s, DestinationPrepared
+        )
+
+    def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted:
+        return self._command(host, "start_transfer", request, request.deadline_s, TransferStarted)
+
+    def abort(self, host: str, request: Abort) -> Aborted:
+        return self._command(host, "abort", request, request.deadline_s, Aborted)
+
+    def inspect(self, host: str, request: InstanceRef) -> Inspected:
+        return self._read(host, "inspect", request, Inspected)
+
+    def fence_source(self, host: str, request: FenceSource) -> SourceFenced:
+        return self._command(host, "fence_source", request, request.deadline_s, SourceFenced)
+
+    def finish_destination(self, host: str, request: FinishDestination) -> DestinationFinished:
+        return self._command(
+            host, "finish_destination", request, request.deadline_s, DestinationFinished
+        )
+
+    def release_source(self, host: str, request: ReleaseSource) -> SourceReleased:
+        return self._command(host, "release_source", request, request.deadline_s, SourceReleased)
+
+    def undo_destination(self, host: str, request: UndoDestination) -> DestinationUndone:
+        return self._command(
+            host, "undo_destination", request, request.deadline_s, DestinationUndone
+        )

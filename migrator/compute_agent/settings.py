@@ -1,0 +1,22 @@
+"""What an agent is configured with, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.model import HostAddresses
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """Durations in seconds."""
+
+    host: str
+    """The one host this agent serves."""
+    addresses: HostAddresses
+    encryption: str = "required"
+    """``required``: a transfer without TLS is refused here too, whatever a request says; ``off``."""
+    heartbeat_s: float = 5.0
+    """Between two reports while nothing changes."""
+    version: str = "unknown"
+    """Of this program; shown to operators, decides nothing."""

@@ -1,0 +1,77 @@
+"""One transfer as this agent process knows it."""
+
+from __future__ import annotations
+
+from migrator.compute_agent.latch import Latch
+from migrator.compute_agent.monitor.decide import Ask
+from migrator.errors import MigratorError
+from migrator.messages import TransferView
+from migrator.model import Statistics
+from migrator.ports import Concurrency, Inbox
+
+
+class Tracked:
+    """An attempt leaving this host. Several workers use it: who started it, its monitor, ops."""
+
+    def __init__(
+        self, instance_id: str, key: tuple[str, int], concurrency: Concurrency, adopted: bool
+    ) -> None:
+        """:param key: (migration id, attempt)."""
+        self.instance_id = instance_id
+        self.migration_id, self.attempt = key
+        self.adopted = adopted
+        """Nobody in this process is inside libvirt's call: only looking tells how it ends."""
+        self.inbox: Inbox[object] = concurrency.inbox()
+        """Wakes the monitor."""
+        self.taken = Latch(concurrency)
+        """libvirt has the job, or has had it, or the call ended without one."""
+        self.ended = Latch(concurrency)
+        self.measured = Latch(concurrency)
+        """The statistics are here."""
+        self.error: MigratorError | None = None
+        """Why it failed, once it has ended; None then means success."""
+        self.statistics: Statistics | None = None
+        self._asks: frozenset[Ask] = frozenset()
+
+    def __str__(self) -> str:
+        return f"migration {self.migration_id} attempt {self.attempt}"
+
+    @property
+    def asks(self) -> frozenset[Ask]:
+        return self._asks
+
+    @property
+    def succeeded(self) -> bool:
+        """libvirt said that the guest has moved."""
+        return self.ended.is_set and self.error is None
+
+    def ask(self, ask: Ask) -> None:
+        """Tell the monitor what is wanted; it acts at once."""
+        self._asks |= {ask}
+        self.inbox.put(ask)
+
+    def measure(self, statistics: Statistics) -> None:
+        """libvirt's final statistics have come; what comes later is of another job."""
+        if self.measured.is_set:
+            return
+        self.statistics = statistics
+        self.measured.set()
+
+    def end(self, error: MigratorError | None) -> None:
+        """libvirt's call has returned, or its job is gone."""
+        self.error = error
+        self.ended.set()
+        self.taken.set()
+        self.inbox.put("ended")
+
+    def view(self) -> TransferView:
+        """As it travels."""
+        ended = self.ended.is_set
+        return TransferView(
+            migration_id=self.migration_id,
+            attempt=self.attempt,
+            ended=ended,
+            ok=self.succeeded if ended else None,
+            error=str(self.error) if ended and self.error is not None else None,
+            abort_requested=Ask.ABORT in self._asks,
+        )

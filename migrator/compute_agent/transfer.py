@@ -1,0 +1,193 @@
+"""The transfers that leave this host: started, adopted after a restart, watched, reported.
+
+libvirt carries a peer-to-peer migration through whatever happens to its client, so this process owns
+nothing of it. What is here can be rebuilt at any time from the marks and jobs that libvirt shows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from migrator.compute_agent.context import AgentPorts
+from migrator.compute_agent.monitor.loop import Monitor
+from migrator.compute_agent.progress import ProgressSender
+from migrator.compute_agent.tracked import Tracked
+from migrator.compute_agent.waiting import delay
+from migrator.errors import Broken, MigratorError, Refused, Transient
+from migrator.messages import StartTransfer, TransferEnded, TransferPlan
+from migrator.model import AttemptMark, DomainState, DomainView, Reason, Statistics
+
+LOG = logging.getLogger(__name__)
+
+OUTGOING = "migration_out"
+"""libvirt's name for the job of a domain that leaves (VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)."""
+STATISTICS_S = 1.0
+"""JOB_COMPLETED comes on another connection than the call's return, a few ms apart."""
+REPORT_AGAIN_S = 0.5
+REPORT_AGAIN_MOST_S = 30.0
+REMEMBERED_ENDED = 256
+"""Ended transfers a conductor may still ask about: many times what one host sends away while a
+conductor restarts. The oldest are forgotten first; libvirt's own answer is the truth then."""
+
+
+class Transfers:
+    """Every transfer this process knows, by (migration, attempt), oldest first."""
+
+    def __init__(self, ports: AgentPorts) -> None:
+        self._ports = ports
+        self._lock = ports.concurrency.lock()
+        self._known: dict[tuple[str, int], Tracked] = {}
+        self.progress = ProgressSender(ports)
+
+    def of_attempt(self, migration_id: str, attempt: int) -> Tracked | None:
+        with self._lock:
+            return self._known.get((migration_id, attempt))
+
+    def of_instance(self, instance_id: str) -> Tracked | None:
+        """The newest one."""
+        with self._lock:
+            mine = [each for each in self._known.values() if each.instance_id == instance_id]
+        return mine[-1] if mine else None
+
+    def measured(self, instance_id: str, statistics: Statistics) -> None:
+        """libvirt's JOB_COMPLETED event of a domain."""
+        transfer = self.of_instance(instance_id)
+        if transfer is not None:
+            transfer.measure(statistics)
+
+    def start(self, request: StartTransfer) -> Tracked:
+        """Make libvirt's call in a worker of its own, watched by another; once per attempt."""
+        key = (request.migration_id, request.attempt)
+        transfer, new = self._remember(request.instance_id, key, adopted=False)
+        if new:
+            self._spawn("transfer", transfer, lambda: self._call(transfer, request.plan))
+            self._spawn("monitor", transfer, lambda: self._watch(transfer))
+        return transfer
+
+    def adopt(self, instance_id: str, mark: AttemptMark) -> Tracked:
+        """Watch a transfer that another process started; the same object if it is watched already."""
+        key = (mark.migration_id, mark.attempt)
+        transfer, new = self._remember(instance_id, key, adopted=True)
+        if new:
+            LOG.info("%s: libvirt carries it on; adopted", transfer)
+            transfer.taken.set()
+            self._spawn("monitor", transfer, lambda: self._watch(transfer))
+        return transfer
+
+    def adopt_running(self) -> None:
+        """Find what runs without this process knowing: after its start, and after libvirt's.
+
+        A mark without a job means that nothing runs. :raises Transient: libvirt is away again.
+        """
+        for domain in self._ports.hypervisor.list_domains():
+            if domain.incoming:
+                continue
+            view = self._ports.hypervisor.view(domain.id)
+            if view.mark is not None and leaving(view):
+                self.adopt(domain.id, view.mark)
+
+    def _remember(
+        self, instance_id: str, key: tuple[str, int], adopted: bool
+    ) -> tuple[Tracked, bool]:
+        with self._lock:
+            if key in self._known:
+                return self._known[key], False
+            transfer = Tracked(instance_id, key, self._ports.concurrency, adopted)
+            self._known[key] = transfer
+            ended = [old for old, each in self._known.items() if each.ended.is_set]
+            for old in ended[: max(len(ended) - REMEMBERED_ENDED, 0)]:
+                del self._known[old]
+            return transfer, True
+
+    def _spawn(self, role: str, transfer: Tracked, work: Callable[[], None]) -> None:
+        self._ports.concurrency.spawn(f"{role}-{transfer.migration_id[:8]}", work)
+
+    # -- workers
+
+    def _call(self, transfer: Tracked, plan: TransferPlan) -> None:
+        error: MigratorError | None = None
+        try:
+            self._ports.hypervisor.migrate(transfer.instance_id, plan)
+        except Transient as lost:
+            # The connection broke, not the transfer: libvirt carries it on without a client.
+            LOG.warning("%s: libvirt's call was lost, watching instead: %s", transfer, lost)
+            transfer.adopted = True
+            return
+        except MigratorError as failure:
+            error = failure
+        except Exception:
+            LOG.exception("%s: the call failed in an unforeseen way", transfer)
+            error = Broken(
+                "internal", "the call failed in an unforeseen way; the agent's log says how"
+            )
+        transfer.end(error)
+        self._report(transfer)
+
+    def _watch(self, transfer: Tracked) -> None:
+        Monitor(self._ports, transfer, self.progress).run()
+        attempt = 0
+        while not (self._ports.stopping.is_set or transfer.ended.is_set):
+            try:
+                view = self._ports.hypervisor.view(transfer.instance_id)
+            except MigratorError as error:
+                attempt += 1
+                LOG.warning("%s: how it ended is not known yet: %s", transfer, error)
+                self._ports.stopping.wait(delay(attempt, REPORT_AGAIN_S, REPORT_AGAIN_MOST_S))
+            else:
+                if view.state is DomainState.ABSENT:
+                    transfer.measured.wait(STATISTICS_S)
+                transfer.end(how_it_ended(view, transfer.statistics))
+                self._report(transfer)
+
+    def _report(self, transfer: Tracked) -> None:
+        """Tell a conductor until one has heard it, or until it is of no interest any more."""
+        if transfer.succeeded:
+            transfer.measured.wait(STATISTICS_S)
+        LOG.info("%s: ended: %s", transfer, transfer.error or "the guest has moved")
+        message = TransferEnded(
+            host=self._ports.settings.host,
+            migration_id=transfer.migration_id,
+            attempt=transfer.attempt,
+            ok=transfer.succeeded,
+            error=None if transfer.error is None else transfer.error.message,
+            statistics=transfer.statistics,
+        )
+        attempt = 0
+        while not (self._ports.stopping.is_set or self._superseded(transfer)):
+            try:
+                self._ports.reports.transfer_ended(message)
+                return
+            except Refused as refused:
+                LOG.info("%s: nobody wants to know how it ended: %s", transfer, refused)
+                return
+            except MigratorError as error:
+                attempt += 1
+                LOG.warning("%s: its end is not reported yet: %s", transfer, error)
+                self._ports.stopping.wait(delay(attempt, REPORT_AGAIN_S, REPORT_AGAIN_MOST_S))
+
+    def _superseded(self, transfer: Tracked) -> bool:
+        return self.of_instance(transfer.instance_id) not in (None, transfer)
+
+
+def leaving(view: DomainView) -> bool:
+    """A migration away from this host is under way."""
+    return view.job is not None and view.job.operation == OUTGOING
+
+
+def how_it_ended(view: DomainView, statistics: Statistics | None) -> MigratorError | None:
+    """What the source alone can tell of a transfer whose call another process made; None: it moved.
+
+    A domain that is gone may have moved or died: only the destination knows, and a conductor looks
+    there whatever is said here.
+    """
+    gone = view.state is DomainState.ABSENT
+    if view.reason is Reason.MIGRATED and not view.active:
+        return None
+    if gone and statistics is not None and statistics.downtime_ms is not None:
+        return None
+    what = "is gone from here" if gone else f"is {view.state} ({view.reason}) here"
+    return Broken(
+        "transfer.failed",
+        f"unknown: adopted; the call's own result was lost with its caller. The guest {what}.",
+    )

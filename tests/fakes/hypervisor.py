@@ -1,0 +1,313 @@
+"""A fleet of fake hosts that migrate guests to each other: the Hypervisor port without libvirt.
+
+    fleet = FakeFleet(clock, concurrency, timing=FAST)
+    h1, h2 = fleet.add_host("h1"), fleet.add_host("h2")
+    fleet.share_pool("shared", ["h1", "h2"], volumes=["web1-vda"])
+    h1.add_guest(FakeGuest("web1", WEB1, disks=[FakeDisk("shared", "web1-vda")]))
+    h1.migrate(WEB1, plan)
+
+Time and workers come from :mod:`migrator.ports`, so it runs under a virtual clock as well. Behaviour
+is what libvirt 9.0 was seen to do; ``tests/contract/test_hypervisor.py`` runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from xml.etree import ElementTree
+
+from migrator.compute_agent.ports import ConnectionChanged, DomainDescription, HypervisorEvent
+from migrator.errors import Broken, Refused, Transient
+from migrator.messages import PoolIdentity, TransferPlan
+from migrator.model import (
+    AttemptMark,
+    DomainState,
+    DomainSummary,
+    DomainView,
+    HostFacts,
+    JobSample,
+    Reason,
+    Statistics,
+)
+from migrator.ports import Clock, Concurrency
+from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
+from tests.fakes.hypervisor_host import FakeHost
+from tests.fakes.hypervisor_pools import FakePool, FakeStorage
+from tests.fakes.hypervisor_transfer import FAST, FakeTiming, FakeTransfer, Signal
+
+__all__ = [
+    "FAST",
+    "FakeDisk",
+    "FakeFleet",
+    "FakeGuest",
+    "FakeHypervisor",
+    "FakeTiming",
+    "Signal",
+]
+
+FLAGS = frozenset(
+    [
+        "live",
+        "peer2peer",
+        "persist_dest",
+        "undefine_source",
+        "unsafe",
+        "tls",
+        "abort_on_error",
+        "auto_converge",
+        "rdma_pin_all",
+        "compressed",
+        "parallel",
+        "change_protection",
+        "offline",
+        "paused",
+        "tunnelled",
+    ]
+)
+"""Flags the fake takes; what it cannot do (disks, post-copy) it does not."""
+ABSENT = DomainView(DomainState.ABSENT)
+FACTS = HostFacts(9_000_000, 7_002_022, "x86_64", 8, 16_384, networks=("default",))
+
+
+class FakeFleet:
+    """Hosts that can reach each other, one clock, one lock; and what a test may do to them."""
+
+    def __init__(
+        self, clock: Clock, concurrency: Concurrency, timing: FakeTiming | None = None
+    ) -> None:
+        self.clock = clock
+        self.concurrency = concurrency
+        self.timing = timing or FakeTiming()
+        self.lock = concurrency.lock()
+        self.hosts: dict[str, FakeHypervisor] = {}
+        self.held = False
+        """Transfers that start now copy until :meth:`release`."""
+        self.lose_replies = False
+        """The destination's answers to the source are dropped just before the switch."""
+        self.dirty_pages_per_s = 0
+
+    def add_host(self, name: str, facts: HostFacts = FACTS) -> FakeHypervisor:
+        """A host the others reach as ``qemu+tcp://NAME/system``."""
+        host = FakeHypervisor(self, name, facts)
+        self.hosts[name] = host
+        return host
+
+    def by_peer_uri(self, peer_uri: str) -> FakeHypervisor | None:
+        return next((host for host in self.hosts.values() if host.peer_uri == peer_uri), None)
+
+    def share_pool(
+        self, name: str, hosts: Sequence[str], volumes: Sequence[str] = (), kind: str = "dir"
+    ) -> FakeStorage:
+        """One storage behind a pool of that name on each of ``hosts``."""
+        storage = FakeStorage(set(volumes))
+        for host in hosts:
+            self.hosts[host].pools.add(
+                FakePool(name, storage, kind, f"/{name}", known=set(volumes))
+            )
+        return storage
+
+    def hold(self) -> None:
+        """Let transfers that start from now on copy without end."""
+        self.held = True
+
+    def release(self) -> None:
+        """Let held transfers finish."""
+        self.held = False
+        self.signal(Signal.RELEASE)
+
+    def cut(self) -> None:
+        """Drop everything between the hosts, for transfers that run now."""
+        self.signal(Signal.CUT)
+
+    def signal(self, signal: Signal) -> None:
+        """Tell every running transfer."""
+        with self.lock:
+            for transfer in self.transfers():
+                transfer.signal(signal)
+
+    def transfers(self) -> Sequence[FakeTransfer]:
+        """Those that run, also when nothing of them is at the destination yet."""
+        return [
+            domain.transfer
+            for host in self.hosts.values()
+            for domain in host.domains.values()
+            if domain.transfer is not None and domain.transfer.source is host
+        ]
+
+
+class FakeHypervisor(FakeHost):
+    """:class:`migrator.compute_agent.ports.Hypervisor`, one verb after the other."""
+
+    # -- reading
+
+    def host_facts(self) -> HostFacts:
+        self._enter("host_facts")
+        return replace(self.facts, pools=self.pools.active())
+
+    def list_domains(self) -> Sequence[DomainSummary]:
+        self._enter("list_domains")
+        with self.fleet.lock:
+            return [self._summary(domain) for domain in self.domains.values()]
+
+    def describe(self, instance_id: str) -> DomainDescription | None:
+        self._enter("describe")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            if domain is None:
+                return None
+            return DomainDescription(
+                id=domain.id,
+                name=domain.name,
+                view=self._view(domain),
+                live_xml=domain.xml,
+                inactive_xml=domain.inactive_xml,
+                full_live_xml=domain.xml,
+                disks=domain.disks,
+                has_managed_save=domain.has_managed_save,
+                job_active=domain.transfer is not None,
+            )
+
+    def view(self, instance_id: str) -> DomainView:
+        self._enter("view")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            return ABSENT if domain is None else self._view(domain)
+
+    def id_of(self, name: str) -> str | None:
+        self._enter("id_of")
+        with self.fleet.lock:
+            return next((each.id for each in self.domains.values() if each.name == name), None)
+
+    def missing_features(
+        self, arch: str, machine: str, virt_type: str, cpu_xml: str
+    ) -> Sequence[str]:
+        self._enter("missing_features")
+        wanted = {
+            feature.get("name", "")
+            for feature in ElementTree.fromstring(cpu_xml).iterfind("feature")
+            if feature.get("policy", "require") == "require"
+        }
+        return sorted(wanted & self.lacking_features)
+
+    def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
+        self._enter("machine_types")
+        return self.machines if arch == self.facts.arch and virt_type == "qemu" else ()
+
+    def active_networks(self) -> Sequence[str]:
+        self._enter("active_networks")
+        return self.facts.networks
+
+    def job(self, instance_id: str) -> JobSample | None:
+        self._enter("job")
+        return self.view(instance_id).job
+
+    def completed_job(self, instance_id: str) -> Statistics | None:
+        self._enter("completed_job")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            return domain.completed if domain is not None and domain.active else None
+
+    # -- storage
+
+    def refresh_pool(self, pool: str) -> None:
+        self._enter("refresh_pool")
+        self.pools.refresh(pool)
+
+    def has_volume(self, pool: str, volume: str) -> bool:
+        self._enter("has_volume")
+        return self.pools.has_volume(pool, volume)
+
+    def write_pool_identity(self, pool: str) -> PoolIdentity:
+        self._enter("write_pool_identity")
+        return self.pools.write_identity(pool)
+
+    def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
+        self._enter("read_pool_identity")
+        return self.pools.read_identity(pool, written_by)
+
+    # -- changing
+
+    def set_mark(self, instance_id: str, mark: AttemptMark | None) -> None:
+        self._enter("set_mark")
+        with self.fleet.lock:
+            if mark is None and instance_id not in self.domains:
+                return
+            self._without_job(instance_id).set_mark(mark)
+
+    def set_autostart(self, instance_id: str, autostart: bool) -> None:
+        self._enter("set_autostart")
+        with self.fleet.lock:
+            domain = self._without_job(instance_id)
+            if autostart and not domain.persistent:
+                raise Transient(
+                    "libvirt.error",
+                    "Requested operation is not valid: cannot set autostart for transient domain",
+                )
+            domain.autostart = autostart
+
+    def migrate(self, instance_id: str, plan: TransferPlan) -> None:
+        self._enter("migrate")
+        unknown = sorted(set(plan.flags) - FLAGS)
+        if unknown:
+            raise Refused("request.invalid", f"unknown migration flags: {', '.join(unknown)}")
+        with self.fleet.lock:
+            domain = self._active(instance_id)
+            destination = self.fleet.by_peer_uri(plan.peer_uri)
+            if domain.transfer is not None:
+                raise Broken("transfer.failed", "another migration job is already running")
+            if destination is None or not destination.up:
+                raise Broken("transfer.failed", f"unable to connect to server at {plan.peer_uri}")
+            transfer = FakeTransfer(self, destination, domain, plan)
+            domain.transfer = transfer
+        transfer.run()
+
+    def abort_job(self, instance_id: str) -> bool:
+        self._enter("abort_job")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            transfer = domain.transfer if domain is not None else None
+            if transfer is None or transfer.switched or transfer.source is not self:
+                return False
+            transfer.signal(Signal.ABORT)
+            return True
+
+    def suspend(self, instance_id: str) -> None:
+        self._enter("suspend")
+        with self.fleet.lock:
+            domain = self._active(instance_id)
+            if domain.state is not DomainState.PAUSED:
+                domain.state, domain.reason = DomainState.PAUSED, Reason.USER
+                self.emit(domain, "suspended", "paused")
+
+    def resume(self, instance_id: str) -> None:
+        self._enter("resume")
+        with self.fleet.lock:
+            domain = self._active(instance_id)
+            if domain.state is DomainState.PAUSED:
+                domain.state, domain.reason = DomainState.RUNNING, Reason.UNPAUSED
+                self.emit(domain, "resumed", "unpaused")
+
+    def destroy(self, instance_id: str) -> None:
+        self._enter("destroy")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            if domain is not None and domain.active:
+                self.end(domain, "destroyed")
+
+    def undefine(self, instance_id: str) -> None:
+        self._enter("undefine")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            if domain is not None and domain.persistent:
+                domain.inactive_xml, domain.autostart = None, False
+                self.emit(domain, "undefined", "removed")
+                self.forget_if_nothing_left(domain)
+
+    # -- events and life
+
+    def subscribe(self, listener: Callable[[HypervisorEvent], None]) -> None:
+        self._listeners.append(listener)
+        listener(ConnectionChanged(self.up, "" if self.up else "libvirtd is down"))
+
+    def close(self) -> None:
+        self._listeners.clear()

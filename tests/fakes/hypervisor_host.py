@@ -1,0 +1,185 @@
+"""One fake host: its domains and pools, and what a test or another fake host may do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
+from migrator.errors import Refused, Transient
+from migrator.messages import TransferPlan
+from migrator.model import DomainState, DomainSummary, DomainView, HostFacts, Reason
+from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
+from tests.fakes.hypervisor_pools import FakePools
+from tests.fakes.hypervisor_transfer import Signal
+
+if TYPE_CHECKING:
+    from tests.fakes.hypervisor import FakeFleet
+
+MACHINES = ("pc-q35-7.2", "q35", "pc-i440fx-7.2", "pc")
+
+
+class FakeHost:
+    """What :class:`tests.fakes.hypervisor.FakeHypervisor` stands on."""
+
+    def __init__(self, fleet: FakeFleet, name: str, facts: HostFacts) -> None:
+        self.fleet = fleet
+        self.name = name
+        self.peer_uri = f"qemu+tcp://{name}/system"
+        self.host_uuid = facts.host_uuid or fleet.concurrency.fresh_id()
+        self.facts = replace(facts, host_uuid=self.host_uuid)
+        self.domains: dict[str, FakeDomain] = {}
+        self.pools = FakePools(self.host_uuid, fleet.concurrency.fresh_id())
+        self.machines: tuple[str, ...] = MACHINES
+        self.lacking_features: frozenset[str] = frozenset()
+        self.fails: dict[str, Exception] = {}
+        """Verb name -> what it raises; for faults that have no switch of their own."""
+        self.up = True
+        self._listeners: list[Callable[[HypervisorEvent], None]] = []
+
+    # -- what a test may do to the host
+
+    def add_guest(self, guest: FakeGuest) -> str:
+        """Define and start it; its id."""
+        xml = guest.domain_xml()
+        domain = FakeDomain(
+            id=guest.id,
+            name=guest.name,
+            state=DomainState.RUNNING if guest.running else DomainState.SHUTOFF,
+            reason=Reason.BOOTED if guest.running else Reason.UNKNOWN,
+            live_xml=xml if guest.running else None,
+            inactive_xml=xml if guest.persistent or not guest.running else None,
+            autostart=guest.autostart,
+        )
+        with self.fleet.lock:
+            self.domains[guest.id] = domain
+            if domain.persistent:
+                self.emit(domain, "defined", "added")
+            if guest.running:
+                self.emit(domain, "started", "booted")
+        return guest.id
+
+    def kill_libvirtd(self) -> None:
+        """Its guests go on; transfers to and from it do not."""
+        with self.fleet.lock:
+            self.up = False
+            for domain in list(self.domains.values()):
+                transfer = domain.transfer
+                if transfer is not None and transfer.source is self:
+                    transfer.signal(Signal.SOURCE_LIBVIRT_DOWN)
+                elif transfer is not None:
+                    self.domains.pop(domain.id)
+            for transfer in self.fleet.transfers():
+                if transfer.destination is self:
+                    transfer.signal(Signal.PEER_CLOSED)
+            self.notify(ConnectionChanged(False, "libvirtd was killed"))
+
+    def start_libvirtd(self) -> None:
+        with self.fleet.lock:
+            self.up = True
+            self.notify(ConnectionChanged(True))
+
+    def kill_qemu(self, instance_id: str) -> None:
+        """The guest dies here."""
+        with self.fleet.lock:
+            self.end(self.domains[instance_id], "failed", Reason.CRASHED)
+
+    def power_off(self, instance_id: str) -> None:
+        """The guest shuts itself down."""
+        with self.fleet.lock:
+            self.end(self.domains[instance_id], "shutdown")
+
+    # -- between fakes; the fleet's lock is held
+
+    def find(self, instance_id: str) -> FakeDomain | None:
+        return self.domains.get(instance_id)
+
+    def appear(self, domain: FakeDomain) -> None:
+        self.domains[domain.id] = domain
+
+    def end(self, domain: FakeDomain, detail: str, reason: Reason = Reason.OTHER) -> None:
+        """Its QEMU process is gone."""
+        domain.live_xml, domain.state, domain.reason = None, DomainState.SHUTOFF, reason
+        self.emit(domain, "stopped", detail)
+        self.forget_if_nothing_left(domain)
+        if domain.transfer is not None:
+            here = domain.transfer.source is self
+            domain.transfer.signal(Signal.SOURCE_GONE if here else Signal.DESTINATION_GONE)
+
+    def forget_if_nothing_left(self, domain: FakeDomain) -> None:
+        if not domain.active and not domain.persistent and self.find(domain.id) is domain:
+            self.domains.pop(domain.id)
+
+    def why_not_receive(self, domain: FakeDomain, plan: TransferPlan) -> str | None:
+        """What this host's libvirt says to a guest that wants to come; None when it may."""
+        if not self.up:
+            return Signal.PEER_CLOSED.value
+        for other in self.domains.values():
+            if other.id == domain.id or other.name == domain.name:
+                return f"operation failed: domain '{other.name}' already exists or is active"
+        disks = [disk for disk in domain.disks if disk.volume and not disk.read_only]
+        if disks and "unsafe" not in plan.flags:
+            return "Unsafe migration: Migration without shared storage is unsafe"
+        for disk in disks:
+            if not self.pools.knows(disk.pool or "", disk.volume or ""):
+                return (
+                    f"Storage volume not found: no storage vol with matching name '{disk.volume}'"
+                )
+        return None
+
+    def emit(self, domain: FakeDomain, event: str, detail: str) -> None:
+        self.notify(LifecycleEvent(domain.id, domain.name, event, detail))
+
+    def notify(self, event: HypervisorEvent) -> None:
+        if self.up or isinstance(event, ConnectionChanged):
+            for listener in self._listeners:
+                listener(event)
+
+    # -- inside
+
+    def _enter(self, verb: str) -> None:
+        if not self.up:
+            raise Transient("libvirt.unreachable", f"libvirt on {self.name} cannot be reached")
+        if verb in self.fails:
+            raise self.fails[verb]
+
+    def _active(self, instance_id: str) -> FakeDomain:
+        domain = self.domains.get(instance_id)
+        if domain is None or not domain.active:
+            raise Refused("guest.not_active", f"{instance_id} does not run on {self.name}")
+        return domain
+
+    def _without_job(self, instance_id: str) -> FakeDomain:
+        domain = self.domains.get(instance_id)
+        if domain is None:
+            raise Refused("guest.not_active", f"{self.name} has no domain {instance_id}")
+        if domain.transfer is not None:
+            raise Transient("libvirt.error", "a job runs on the domain; it cannot be changed now")
+        return domain
+
+    def _view(self, domain: FakeDomain) -> DomainView:
+        transfer = domain.transfer
+        leaving = transfer is not None and transfer.source is self
+        return DomainView(
+            state=domain.state,
+            reason=domain.reason,
+            name=domain.name,
+            persistent=domain.persistent,
+            autostart=domain.autostart,
+            mark=domain.mark,
+            job=transfer.sample() if transfer is not None and leaving else None,
+        )
+
+    def _summary(self, domain: FakeDomain) -> DomainSummary:
+        transfer = domain.transfer
+        return DomainSummary(
+            id=domain.id,
+            name=domain.name,
+            state=domain.state,
+            reason=domain.reason,
+            persistent=domain.persistent,
+            vcpus=domain.vcpus,
+            memory_mib=domain.memory_mib,
+            incoming=transfer is not None and transfer.source is not self,
+        )

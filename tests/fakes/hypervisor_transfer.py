@@ -1,0 +1,280 @@
+"""A transfer between two fake hosts, as libvirt 9.0 behaves in pre-copy.
+
+The order of things, as measured: the destination's domain appears (``started``/``migrated``, paused
+with reason migration); memory flows; the source pauses (``suspended``/``migrated``); a persistent
+destination is defined (``defined``/``added``), then runs (``resumed``/``migrated``); the source stays
+visible as paused(migration) for another 1.4 s; then it goes (``stopped``/``migrated``), its statistics
+arrive, and the call returns. No ``undefined`` event comes from the flag undefine_source.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrator.compute_agent.ports import JobCompleted
+from migrator.errors import Broken, Transient
+from migrator.messages import TransferPlan
+from migrator.model import DomainState, JobSample, Reason, Statistics
+from tests.fakes.hypervisor_domain import FakeDomain
+
+if TYPE_CHECKING:
+    from tests.fakes.hypervisor import FakeHypervisor
+
+MIB = 1024 * 1024
+DOWNTIME_MS = 60
+FOREVER_S = 1e6
+
+
+@dataclass(frozen=True)
+class FakeTiming:
+    """How long things take, in seconds; the defaults are what was measured with libvirt 9.0."""
+
+    setup_s: float = 0.3
+    """From the call to the destination's domain existing."""
+    copy_s: float = 0.5
+    """An idle guest of 256 MiB."""
+    linger_s: float = 1.4
+    """The source stays visible after the switch."""
+    blocked_s: float = 30.0
+    """Metadata and autostart wait this long for a job to end, then fail."""
+    reply_lost_s: float = 25.0
+    """libvirt's peer-to-peer keepalive: after that the source believes the destination dead."""
+    qemu_death_s: float = 1.2
+    """A dead destination QEMU is noticed after this."""
+
+
+FAST = FakeTiming(0.01, 0.1, 0.1, 0.2, 0.4, 0.02)
+"""For tests on the real clock."""
+
+
+class Signal(enum.Enum):
+    """What can happen to a transfer while it waits."""
+
+    ABORT = "operation aborted: job 'migration out' canceled by client"
+    RELEASE = "go on"
+    SOURCE_GONE = "operation failed: domain is not running"
+    DESTINATION_GONE = "operation failed: job 'migration out' unexpectedly failed"
+    PEER_CLOSED = "End of file while reading data: Input/output error"
+    SOURCE_LIBVIRT_DOWN = "Disconnected from the source's libvirt"
+    FREEZE = "the destination's QEMU is stopped"
+    THAW = "the destination's QEMU goes on"
+    CUT = "client socket is closed"
+
+
+class FakeTransfer:
+    """One call of migrate; runs in the caller's worker and waits only on its inbox."""
+
+    def __init__(
+        self,
+        source: FakeHypervisor,
+        destination: FakeHypervisor,
+        domain: FakeDomain,
+        plan: TransferPlan,
+    ) -> None:
+        self.source = source
+        self.destination = destination
+        self.domain = domain
+        self.plan = plan
+        self.fleet = source.fleet
+        self.memory_total = domain.memory_mib * MIB
+        self.arriving: FakeDomain | None = None
+        self._inactive_there: str | None = None
+        self.switched = False
+        self.paused = domain.state is DomainState.PAUSED
+        """libvirt moves a guest that somebody had paused without ever running it."""
+        self.frozen = False
+        self.released = not self.fleet.held
+        self._inbox = self.fleet.concurrency.inbox()
+        self._began = self.fleet.clock.monotonic()
+        self._copy_began = self._began
+        self._cut: Signal | None = None
+
+    def signal(self, signal: Signal) -> None:
+        """Something happened to it."""
+        self._inbox.put(signal)
+
+    # -- the course of it
+
+    def run(self) -> None:
+        """Until libvirt's call would return. :raises Broken: :raises Transient:"""
+        try:
+            self._course(self.fleet.timing)
+        except _Interrupted as interrupted:
+            with self.fleet.lock:
+                self._undo(interrupted.signal)
+        finally:
+            self.domain.transfer = None
+
+    def _course(self, timing: FakeTiming) -> None:
+        self._wait(timing.setup_s)
+        with self.fleet.lock:
+            self._prepare()
+        self._copy(timing.copy_s)
+        with self.fleet.lock:
+            self._switch()
+        if self.fleet.lose_replies:
+            self._wait(timing.reply_lost_s)
+            with self.fleet.lock:
+                self._give_up_after_lost_reply()
+        self._wait(timing.linger_s, until_source_gone=True)
+        with self.fleet.lock:
+            self._finish()
+
+    def sample(self) -> JobSample:
+        """Progress by the clock: linear, and standing still while it is held or frozen."""
+        now = self.fleet.clock.monotonic()
+        total = self.memory_total
+        copying_s = now - self._copy_began if self.arriving is not None else 0.0
+        share = min(copying_s / max(self.fleet.timing.copy_s, 1e-9), 1.0)
+        if not self.released or self.frozen:
+            share = min(share, 0.5)
+        if self.switched:
+            share = 1.0
+        started = self.arriving is not None
+        return JobSample(
+            operation="migration_out",
+            elapsed_ms=int((now - self._began) * 1000),
+            memory_total=total if started else 0,
+            memory_processed=int(total * share),
+            memory_remaining=int(total * (1 - share)) if started else 0,
+            memory_bandwidth=int(total / max(self.fleet.timing.copy_s, 1e-9)) if started else 0,
+            memory_page_size=4096,
+            memory_dirty_pages_per_s=self.fleet.dirty_pages_per_s,
+            memory_iteration=1 if started else 0,
+        )
+
+    def _copy(self, seconds: float) -> None:
+        self._copy_began = self.fleet.clock.monotonic()
+        while not (self.released and not self.frozen):
+            self._handle(self._inbox.get(FOREVER_S))
+        self._wait(seconds)
+        while self.frozen:
+            self._handle(self._inbox.get(FOREVER_S))
+
+    def _wait(self, seconds: float, until_source_gone: bool = False) -> None:
+        """Sleep ``seconds``, answering signals; after the switch only the source's end matters."""
+        deadline = self.fleet.clock.monotonic() + seconds
+        while (left := deadline - self.fleet.clock.monotonic()) > 0:
+            signal = self._inbox.get(left)
+            if self.switched:
+                if signal is Signal.SOURCE_LIBVIRT_DOWN:
+                    raise _Interrupted(signal)
+                if signal is Signal.SOURCE_GONE and until_source_gone:
+                    return
+            else:
+                self._handle(signal)
+
+    def _handle(self, signal: object) -> None:
+        if signal is None:
+            return
+        assert isinstance(signal, Signal)
+        if signal is Signal.RELEASE:
+            self.released = True
+        elif signal is Signal.FREEZE:
+            self.frozen = True
+        elif signal is Signal.THAW:
+            self.frozen = False
+            if self._cut is not None:
+                raise _Interrupted(self._cut)
+        elif signal is Signal.ABORT and self.frozen:
+            self._cut = signal  # libvirt says yes, but its call stays blocked
+        else:
+            if signal is Signal.CUT:
+                self.fleet.clock.sleep(self.fleet.timing.reply_lost_s)
+            elif signal is Signal.DESTINATION_GONE:
+                self.fleet.clock.sleep(self.fleet.timing.qemu_death_s)
+            raise _Interrupted(signal)
+
+    def _prepare(self) -> None:
+        if why := self.destination.why_not_receive(self.domain, self.plan):
+            raise Broken("transfer.failed", why)
+        if "persist_dest" in self.plan.flags:
+            self._inactive_there = (
+                self.plan.persistent_xml or self.domain.inactive_xml or self.domain.live_xml
+            )
+        self.arriving = FakeDomain(
+            id=self.domain.id,
+            name=self.domain.name,
+            state=DomainState.PAUSED,
+            reason=Reason.MIGRATION,
+            live_xml=self.plan.destination_xml or self.domain.live_xml,
+            inactive_xml=None,
+            transfer=self,
+        )
+        self.destination.appear(self.arriving)
+        self.destination.emit(self.arriving, "started", "migrated")
+
+    def _switch(self) -> None:
+        source, arriving = self.domain, self.arriving
+        assert arriving is not None
+        if not self.paused:
+            source.state, source.reason = DomainState.PAUSED, Reason.MIGRATION
+            self.source.emit(source, "suspended", "migrated")
+        if self._inactive_there is not None:
+            arriving.inactive_xml = self._inactive_there
+            self.destination.emit(arriving, "defined", "added")
+        arriving.transfer = None
+        arriving.completed = self._statistics()
+        self.switched = True
+        if self.paused:
+            arriving.state, arriving.reason = DomainState.PAUSED, Reason.USER
+            self.destination.emit(arriving, "suspended", "paused")
+        else:
+            arriving.state, arriving.reason = DomainState.RUNNING, Reason.MIGRATED
+            self.destination.emit(arriving, "resumed", "migrated")
+
+    def _give_up_after_lost_reply(self) -> None:
+        """libvirt's source believes the destination dead and resumes its guest, if it still can."""
+        self.domain.transfer = None
+        if self.source.find(self.domain.id) is self.domain and self.domain.active:
+            self.domain.state = DomainState.RUNNING
+            self.domain.reason = Reason.MIGRATION_CANCELED
+            self.source.emit(self.domain, "resumed", "unpaused")
+        raise Broken("transfer.failed", f"internal error: {Signal.CUT.value}")
+
+    def _finish(self) -> None:
+        """The call returns well: the source's domain goes."""
+        domain = self.domain
+        domain.transfer = None
+        domain.completed = self._statistics()
+        here = self.source.find(domain.id) is domain
+        if "undefine_source" in self.plan.flags:
+            domain.inactive_xml = None
+        if here and domain.active:
+            domain.live_xml = None
+            domain.state, domain.reason = DomainState.SHUTOFF, Reason.MIGRATED
+            self.source.emit(domain, "stopped", "migrated")
+        self.source.notify(JobCompleted(domain.id, self._statistics()))
+        self.source.forget_if_nothing_left(domain)
+
+    def _undo(self, signal: Signal) -> None:
+        """The call fails: the source keeps the guest if it still has it."""
+        self.domain.transfer = None
+        if self.switched:
+            raise Transient("libvirt.unreachable", signal.value)
+        if self.arriving is not None and self.destination.find(self.domain.id) is self.arriving:
+            self.arriving.transfer = None
+            self.destination.end(self.arriving, "failed")
+        if signal is Signal.SOURCE_LIBVIRT_DOWN:
+            raise Transient("libvirt.unreachable", signal.value)
+        raise Broken("transfer.failed", signal.value)
+
+    def _statistics(self) -> Statistics:
+        return Statistics(
+            downtime_ms=DOWNTIME_MS,
+            downtime_net_ms=DOWNTIME_MS - 2,
+            total_ms=int((self.fleet.clock.monotonic() - self._began) * 1000),
+            setup_ms=2,
+            memory_total=self.memory_total,
+            memory_processed=self.memory_total,
+            disk_total=0,
+            iterations=3,
+        )
+
+
+class _Interrupted(Exception):
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal.value)
+        self.signal = signal
