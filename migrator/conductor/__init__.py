@@ -1,0 +1,1 @@
+"""The conductor owns every migration. Start reading at :mod:`migrator.conductor.flow`."""

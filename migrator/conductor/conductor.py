@@ -1,0 +1,70 @@
+"""One conductor: its loops and its endpoint, over whatever ports it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.compute_agent.rpcapi import AgentApi
+from migrator.conductor.context import Context
+from migrator.conductor.dispatcher import Dispatcher
+from migrator.conductor.endpoint import ConductorEndpoint
+from migrator.conductor.fleet import Fleet
+from migrator.conductor.incarnations import Incarnations
+from migrator.conductor.mailroom import Mailroom
+from migrator.conductor.ports import Stores
+from migrator.conductor.rpcapi import PeersApi
+from migrator.conductor.settings import ConductorSettings
+from migrator.conductor.todos import Todos
+from migrator.ports import Clock, Concurrency
+
+STOP_S = 5.0
+"""A loop ends at its next look."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Everything a conductor reaches or waits on, besides its database."""
+
+    agents: AgentApi
+    peers: PeersApi
+    clock: Clock
+    concurrency: Concurrency
+
+
+class Conductor:
+    """Start it, call its endpoint, stop it. Led migrations are simply left: their lease runs out or the
+    next process of the same name takes them up; the transfers themselves go on in libvirt."""
+
+    def __init__(self, settings: ConductorSettings, stores: Stores, outside: Outside) -> None:
+        concurrency, clock = outside.concurrency, outside.clock
+        self.context = Context(
+            settings=settings,
+            stores=stores,
+            agents=outside.agents,
+            peers=outside.peers,
+            clock=clock,
+            concurrency=concurrency,
+            mail=Mailroom(concurrency, clock),
+            incarnations=Incarnations(concurrency),
+            dispatch=concurrency.inbox(),
+            todo=concurrency.inbox(),
+        )
+        self._fleet = Fleet(self.context)
+        self.endpoint = ConductorEndpoint(self.context, self._fleet)
+        self._dispatcher = Dispatcher(self.context, self._fleet)
+        self._todos = Todos(self.context, self._fleet.settle_quietly)
+
+    def start(self) -> None:
+        """Register the configured hosts and start the loops."""
+        self._fleet.register_configured()
+        spawn = self.context.concurrency.spawn
+        self._workers = [
+            spawn("dispatcher", self._dispatcher.run),
+            spawn("todos", self._todos.run),
+        ]
+
+    def stop(self) -> None:
+        self._dispatcher.stop()
+        self._todos.stop()
+        for worker in self._workers:
+            worker.join(STOP_S)

@@ -1,0 +1,91 @@
+"""Starts queued migrations when their limits allow, and takes up those whose leader is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from migrator.conductor.context import Context
+from migrator.conductor.fleet import Fleet
+from migrator.conductor.lead import lead
+from migrator.conductor.ports import Lead
+from migrator.conductor.queue import Limits, Place, line_up
+from migrator.conductor.recovery import Resume, resume
+from migrator.errors import MigratorError
+from migrator.model import Migration
+from migrator.states import FLOW_STATES, MigrationState
+
+LOG = logging.getLogger(__name__)
+
+RENEWALS_PER_LEASE = 3
+"""So that two renewals may be lost before the lease is."""
+
+
+class Dispatcher:
+    """The loop behind the queue, the leases and the takeovers."""
+
+    def __init__(self, context: Context, fleet: Fleet) -> None:
+        self._context = context
+        self._fleet = fleet
+        self._stopped = False
+        self._leader = context.settings.name
+        self._period = context.settings.lease_s / RENEWALS_PER_LEASE
+
+    def run(self) -> None:
+        """Look when woken, and once a period: renew, take over, dispatch."""
+        renewed = -self._period
+        while not self._stopped:
+            try:
+                if self._context.clock.monotonic() - renewed >= self._period:
+                    self._context.stores.journal.renew(self._leader, self._context.settings.lease_s)
+                    renewed = self._context.clock.monotonic()
+                    self._take_up()
+                self._dispatch()
+            except MigratorError as error:
+                LOG.warning("the queue waits for the database: %s", error)
+                self._context.clock.sleep(1.0)
+            self._context.dispatch.get(self._period)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._context.dispatch.put("stop")
+
+    def _dispatch(self) -> None:
+        for place in the_line(self._context):
+            if place.limit is None:
+                self._lead(place.migration)
+
+    def _take_up(self) -> None:
+        """Flows whose lease has run out, and our own from before a restart."""
+        for migration in self._context.stores.migrations.resumable(self._leader):
+            if self._context.mail.is_open(migration.id):
+                continue
+            if resume(migration.state) in {Resume.CONTINUE, Resume.UNDO}:
+                LOG.warning("taking up migration %s in state %s", migration.id, migration.state)
+                self._lead(migration)
+
+    def _lead(self, migration: Migration) -> None:
+        taken = self._context.stores.journal.lead(
+            migration.id, self._leader, self._context.settings.lease_s
+        )
+        if taken is None:
+            return
+        held, current = taken
+        self._context.mail.open(current.id, current.instance_id)
+        self._context.concurrency.spawn(
+            f"lead-{current.id[:8]}", lambda: self._work(held, current)
+        )
+
+    def _work(self, held: Lead, migration: Migration) -> None:
+        lead(self._context, held, migration, self._fleet.settle_quietly)
+
+
+def the_line(context: Context) -> Sequence[Place]:
+    """Everything that waits, in its order, each with the limit that holds it."""
+    settings = context.settings
+    limits = Limits(settings.max_migrations, settings.max_outgoing, settings.max_incoming)
+    unfinished = context.stores.migrations.unfinished()
+    queued = [migration for migration in unfinished if migration.state is MigrationState.QUEUED]
+    busy = [migration for migration in unfinished if migration.state in FLOW_STATES]
+    queued.sort(key=lambda migration: (-migration.priority, migration.created_at))
+    return line_up(queued, busy, limits)

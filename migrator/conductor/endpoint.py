@@ -1,0 +1,194 @@
+"""The conductor's RPC surface: one short method per entry of CONDUCTOR_METHODS, no logic."""
+
+from __future__ import annotations
+
+from migrator.conductor import verdict
+from migrator.conductor.admission import Accept, judge_abort
+from migrator.conductor.context import Context
+from migrator.conductor.dispatcher import the_line
+from migrator.conductor.fleet import Fleet
+from migrator.conductor.mailroom import Wake
+from migrator.conductor.views import (
+    claim_view,
+    event_view,
+    host_view,
+    instance_view,
+    migration_view,
+)
+from migrator.errors import Refused
+from migrator.messages import (
+    AbortAnswer,
+    AbortMigration,
+    ClaimList,
+    DomainEvent,
+    DryRun,
+    Empty,
+    EventList,
+    Health,
+    HostList,
+    HostRef,
+    HostReport,
+    HostReported,
+    HostView,
+    InstanceList,
+    InstanceView,
+    ListEvents,
+    ListMigrations,
+    Migrate,
+    MigrationList,
+    MigrationRef,
+    MigrationView,
+    NamedInstance,
+    QueuePlace,
+    Relay,
+    SetHost,
+    SetInstance,
+    TransferEnded,
+    TransferProgress,
+)
+from migrator.model import HostState, Migration
+from migrator.states import MigrationState
+from migrator.version import version
+
+
+class ConductorEndpoint:
+    """What operators and agents may call."""
+
+    def __init__(self, context: Context, fleet: Fleet) -> None:
+        self._context = context
+        self._stores = context.stores
+        self._fleet = fleet
+
+    # -- agents
+
+    def report_host(self, request: HostReport) -> HostReported:
+        return self._fleet.report_host(request)
+
+    def domain_event(self, request: DomainEvent) -> Empty:
+        return self._fleet.domain_event(request)
+
+    def transfer_progress(self, request: TransferProgress) -> Empty:
+        return self._fleet.transfer_progress(request)
+
+    def transfer_ended(self, request: TransferEnded) -> Empty:
+        return self._fleet.transfer_ended(request)
+
+    def relay(self, request: Relay) -> Empty:
+        return self._fleet.relay(request)
+
+    # -- migrations
+
+    def migrate(self, request: Migrate) -> MigrationView:
+        migration = verdict.admit(self._context, request)
+        self._context.dispatch.put(migration.id)
+        return self._view(migration)
+
+    def dry_run(self, request: Migrate) -> DryRun:
+        return verdict.dry_run(self._context, request)
+
+    def show(self, request: MigrationRef) -> MigrationView:
+        return self._view(self._stores.migrations.get(request.id))
+
+    def list(self, request: ListMigrations) -> MigrationList:
+        places = self._places()
+        return MigrationList(
+            migrations=[
+                migration_view(
+                    migration, self._context.mail.progress(migration.id), places.get(migration.id)
+                )
+                for migration in self._stores.migrations.find(request)
+            ]
+        )
+
+    def events(self, request: ListEvents) -> EventList:
+        migration = self._stores.migrations.get(request.id)
+        events = self._stores.migrations.events(migration.id, request.after, request.limit)
+        return EventList(
+            events=[event_view(event) for event in events], migration=self._view(migration)
+        )
+
+    def abort(self, request: AbortMigration) -> AbortAnswer:
+        migration = self._stores.migrations.get(request.id)
+        accepted = isinstance(judge_abort(migration), Accept)
+        if accepted:
+            migration = self._abort(migration, request.by)
+        return AbortAnswer(
+            result="accepted" if accepted else "already", migration=self._view(migration)
+        )
+
+    def _abort(self, migration: Migration, by: str) -> Migration:
+        if migration.state is MigrationState.QUEUED:
+            cancelled = self._stores.journal.cancel_queued(migration.id, by)
+            if cancelled is not None:
+                self._context.dispatch.put(migration.id)
+                self._fleet.settle_quietly(migration.instance_id)
+                return cancelled
+        asked = self._stores.journal.ask_abort(migration.id, by)
+        if not self._context.mail.deliver(migration.id, Wake("abort")):
+            self._context.peers.relay(Relay(migration_id=migration.id))
+        return asked
+
+    # -- hosts, instances, claims
+
+    def list_hosts(self, request: Empty) -> HostList:
+        claims = self._stores.claims.list()
+        instances = self._stores.instances.list()
+        return HostList(
+            hosts=[
+                host_view(
+                    host,
+                    [claim for claim in claims if claim.host == host.name],
+                    sum(instance.host == host.name for instance in instances),
+                )
+                for host in self._stores.hosts.list()
+            ]
+        )
+
+    def show_host(self, request: HostRef) -> HostView:
+        host = self._stores.hosts.get(request.name)
+        _, claims = self._stores.claims.on_host(host.name)
+        instances = self._stores.instances.list()
+        return host_view(host, claims, sum(each.host == host.name for each in instances))
+
+    def set_host(self, request: SetHost) -> HostView:
+        if request.state not in set(HostState):
+            raise Refused(
+                "request.invalid",
+                f"a host cannot be {request.state!r}; known states: {', '.join(HostState)}",
+                field="state",
+            )
+        self._stores.hosts.set_state(request.name, HostState(request.state))
+        return self.show_host(HostRef(name=request.name))
+
+    def list_instances(self, request: Empty) -> InstanceList:
+        return InstanceList(instances=[instance_view(each) for each in self._stores.instances.list()])
+
+    def show_instance(self, request: NamedInstance) -> InstanceView:
+        return instance_view(self._stores.instances.resolve(request.instance))
+
+    def set_instance(self, request: SetInstance) -> InstanceView:
+        instance = self._stores.instances.resolve(request.instance)
+        self._fleet.choose_owner(instance.id, request.host)
+        return instance_view(self._stores.instances.resolve(instance.id))
+
+    def list_claims(self, request: Empty) -> ClaimList:
+        return ClaimList(claims=[claim_view(claim) for claim in self._stores.claims.list()])
+
+    def health(self, request: Empty) -> Health:
+        hosts = self._stores.hosts.list()
+        alive = sum(host.alive for host in hosts)
+        return Health(ok=True, version=version(), hosts_alive=alive, hosts=len(hosts))
+
+    # -- how a migration is shown
+
+    def _view(self, migration: Migration) -> MigrationView:
+        place = None
+        if migration.state is MigrationState.QUEUED:
+            place = self._places().get(migration.id)
+        return migration_view(migration, self._context.mail.progress(migration.id), place)
+
+    def _places(self) -> dict[str, QueuePlace]:
+        return {
+            place.migration.id: QueuePlace(position=place.position, limit=place.limit)
+            for place in the_line(self._context)
+        }

@@ -1,0 +1,168 @@
+"""What agents say of their hosts: heartbeats, inventories, events; and what follows for instances."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from migrator.conductor.adoption import Settled, settle
+from migrator.conductor.context import Context
+from migrator.conductor.mailroom import Wake
+from migrator.errors import MigratorError, Refused
+from migrator.messages import (
+    DomainEvent,
+    Empty,
+    HostReport,
+    HostReported,
+    Relay,
+    TransferEnded,
+    TransferProgress,
+)
+from migrator.model import InstanceStatus, JobSample, Phase, Progress
+
+LOG = logging.getLogger(__name__)
+
+USES_RESOURCES = frozenset(
+    {InstanceStatus.RUNNING, InstanceStatus.PAUSED, InstanceStatus.SPLIT_BRAIN}
+)
+"""An instance in these holds a claim on its owner."""
+
+
+class Fleet:
+    """The receiving end of :class:`migrator.conductor.rpcapi.ReportsApi`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = context.concurrency.lock()
+
+    def register_configured(self) -> None:
+        """Make the hosts of our own configuration known."""
+        for name, addresses in self._context.settings.hosts.items():
+            self._context.stores.hosts.register(name, addresses)
+
+    def report_host(self, request: HostReport) -> HostReported:
+        """Take a heartbeat; ask for the whole inventory when ours is behind."""
+        hosts = self._context.stores.hosts
+        self._context.incarnations.heard(request.host, request.incarnation)
+        before = hosts.heartbeat(
+            request.host, request.incarnation, request.agent_version, request.libvirt_error or ""
+        )
+        if before is None:
+            hosts.register(request.host, request.addresses)
+            LOG.info("host %s introduced itself", request.host)
+            return HostReported(resend=True)
+        if before.addresses != request.addresses:
+            hosts.register(request.host, request.addresses)
+        if request.facts is not None:
+            hosts.set_facts(request.host, request.facts)
+        if request.domains is not None:
+            with self._lock:
+                changed = self._context.stores.instances.record_sightings(
+                    request.host, request.domains
+                )
+                hosts.set_inventory_generation(request.host, request.generation)
+            for instance_id in changed:
+                self.settle(instance_id)
+            return HostReported()
+        known = (before.incarnation, before.inventory_generation)
+        behind = known != (request.incarnation, request.generation) or before.facts is None
+        return HostReported(resend=behind)
+
+    def domain_event(self, request: DomainEvent) -> Empty:
+        """The flow that waits for it first, then our own records."""
+        led_here = self._context.mail.deliver_by_instance(request.instance_id, request)
+        instances = self._context.stores.instances
+        changed = instances.record_sighting(request.host, request.instance_id, request.summary)
+        if led_here:
+            return Empty()
+        known = instances.get(request.instance_id)
+        if known is not None and known.migration_id is not None:
+            self._context.peers.relay(Relay(migration_id=known.migration_id, event=request))
+        elif changed:
+            self.settle(request.instance_id)
+        return Empty()
+
+    def transfer_progress(self, request: TransferProgress) -> Empty:
+        """Kept in memory; never touches the database, so that it can never fail a transfer."""
+        self._context.mail.report_progress(request.migration_id, progress_of(request.sample))
+        return Empty()
+
+    def transfer_ended(self, request: TransferEnded) -> Empty:
+        """Wake whoever waits, here or in another conductor."""
+        if not self._context.mail.deliver(request.migration_id, request):
+            self._context.peers.relay(Relay(migration_id=request.migration_id, ended=request))
+        return Empty()
+
+    def relay(self, request: Relay) -> Empty:
+        """What another conductor was told about a migration that may be led here; goes no further."""
+        item = request.event or request.ended or Wake("another conductor was asked")
+        self._context.mail.deliver(request.migration_id, item)
+        return Empty()
+
+    def settle(self, instance_id: str) -> None:
+        """Bring an instance's row in line with what its hosts say, unless a migration moves it."""
+        with self._lock:
+            instances = self._context.stores.instances
+            known = instances.get(instance_id)
+            if known is not None and known.migration_id is not None:
+                return
+            settled = settle(known, instance_id, instances.sightings(instance_id))
+            if settled is None:
+                return
+            instances.save(settled.instance, settled.instance.status in USES_RESOURCES)
+        self._say(settled)
+
+    def settle_quietly(self, instance_id: str) -> None:
+        """The same, from a worker that has more to do than to fail on it."""
+        try:
+            self.settle(instance_id)
+        except MigratorError as error:
+            LOG.warning("instance %s is settled later: %s", instance_id, error)
+
+    def choose_owner(self, instance_id: str, host: str) -> None:
+        """An operator says where an ambiguous instance lives.
+
+        :raises Refused: ``state.illegal`` when there is nothing to choose, ``host.unknown`` when the
+            host does not define it.
+        """
+        with self._lock:
+            instances = self._context.stores.instances
+            known = instances.get(instance_id)
+            if known is None or known.status is not InstanceStatus.AMBIGUOUS:
+                raise Refused(
+                    "state.illegal",
+                    "only an ambiguous instance has its host set; this one is "
+                    f"{known.status if known else 'unknown'} on {known.host if known else None}",
+                )
+            if host not in known.candidates:
+                raise Refused(
+                    "host.unknown",
+                    f"{host} does not define {known.name}; "
+                    f"these do: {', '.join(known.candidates)}",
+                    known=list(known.candidates),
+                )
+            chosen = replace(known, host=host, status=InstanceStatus.SHUTOFF)
+            instances.save(chosen, use_claim=False)
+
+    def _say(self, settled: Settled) -> None:
+        instance = settled.instance
+        if settled.happened is None:
+            return
+        level = logging.INFO if settled.happened in {"adopted", "returned"} else logging.WARNING
+        where = instance.host or ", ".join(instance.candidates) or "nowhere"
+        LOG.log(level, "%s: %s (%s) on %s", settled.happened, instance.name, instance.id, where)
+
+
+def progress_of(sample: JobSample) -> Progress:
+    """libvirt's counters as an operator reads them: disks first, then memory."""
+    disks = sample.disk_remaining > 0 and sample.memory_total == 0
+    return Progress(
+        phase=Phase.DISK if disks else Phase.MEMORY,
+        memory_total=sample.memory_total or None,
+        memory_remaining=sample.memory_remaining if sample.memory_total else None,
+        disk_total=sample.disk_total,
+        disk_remaining=sample.disk_remaining,
+        iteration=sample.memory_iteration,
+        dirty_rate=sample.memory_dirty_pages_per_s * sample.memory_page_size,
+        bandwidth=sample.memory_bandwidth,
+    )

@@ -1,0 +1,161 @@
+"""The order of a live migration, whole and in one place.
+
+taskflow runs it: a linear flow on a serial engine in the leader's own thread, undo beside do, every
+step's state and result written through the journal. What follows the commit are to-dos.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NoReturn
+
+from taskflow import engines, states, task
+from taskflow import exceptions as taskflow_errors
+from taskflow.patterns import linear_flow
+
+from migrator.conductor.run import Run
+from migrator.conductor.steps.await_transfer import AwaitTransfer
+from migrator.conductor.steps.base import Result, Step
+from migrator.conductor.steps.commit import Commit
+from migrator.conductor.steps.describe_source import DescribeSource
+from migrator.conductor.steps.place import Place
+from migrator.conductor.steps.prepare_destination import PrepareDestination
+from migrator.conductor.steps.render import Render
+from migrator.conductor.steps.start_transfer import StartTransfer
+from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
+from migrator.model import Migration
+from migrator.states import MigrationState
+
+LOG = logging.getLogger(__name__)
+
+LIVE_STEPS: tuple[type[Step], ...] = (
+    DescribeSource,
+    Place,
+    PrepareDestination,
+    Render,
+    StartTransfer,
+    AwaitTransfer,
+    Commit,
+)
+
+ROLLS_BACK = frozenset(
+    {MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING}
+)
+"""Where a failed step has something to undo."""
+DATABASE_PAUSE_S = 1.0
+UNDO_PAUSE_S = 10.0
+
+
+def run_flow(run: Run) -> bool:
+    """Run or resume the flow; True when it was carried out, False when it was undone.
+
+    :raises Fenced: another leader took over; nothing more may be done here.
+    """
+    backend = run.context.stores.journal.flow_backend(run.lead)
+    flow = linear_flow.Flow(run.migration.id)
+    flow.add(*(_StepTask(step(), run) for step in LIVE_STEPS))
+    engine = engines.load(
+        flow, flow_detail=backend.flow_detail(), backend=backend, engine="serial"
+    )
+    try:
+        engine.run()
+    except MigratorError as error:
+        if isinstance(error, Fenced):
+            raise
+    except taskflow_errors.WrappedFailure as wrapped:
+        _raise_if_fenced(wrapped)
+    reverted: bool = engine.storage.get_flow_state() == states.REVERTED
+    if not reverted and run.migration.state is not MigrationState.SWITCHED:
+        raise Broken("internal", f"migration {run.migration.id} stopped half-way")
+    return not reverted
+
+
+def _raise_if_fenced(wrapped: Any) -> None:
+    for failure in wrapped:
+        if failure.check(Fenced) and failure.exception is not None:
+            raise failure.exception
+
+
+class _StepTask(task.Task):  # type: ignore[misc]
+    """A step as taskflow's atom: results by the steps' names, errors as ours."""
+
+    def __init__(self, step: Step, run: Run) -> None:
+        super().__init__(
+            name=step.name,
+            provides=step.name,
+            requires=step.needs,
+            revert_requires=step.needs,
+            auto_extract=False,
+        )
+        self._step = step
+        self._run = run
+
+    def execute(self, **results: Result) -> Result:
+        while True:
+            try:
+                return self._attempt(results)
+            except Transient as error:
+                if not error.code.startswith("database."):
+                    self._roll_back(error)
+                # A database that is away must never abort a transfer: the step looks and goes on.
+                LOG.warning("step %s of %s: %s", self._step.name, self._run.migration.id, error)
+                self._run.context.clock.sleep(DATABASE_PAUSE_S)
+
+    def revert(self, result: Any, flow_failures: Any, **results: Result) -> None:
+        """Undo until it is undone: what an undo is for cannot be given up half-way."""
+        run = self._run
+        while True:
+            try:
+                return self._step.revert(run, results)
+            except Fenced:
+                raise
+            except Exception as error:
+                LOG.exception("undoing %s of %s", self._step.name, run.migration.id)
+                _flag(run, f"undoing {self._step.name} failed and is tried again: {error}")
+                run.context.clock.sleep(UNDO_PAUSE_S)
+
+    def _attempt(self, results: dict[str, Result]) -> Result:
+        run = self._run
+        try:
+            if run.migration.state is MigrationState.ROLLING_BACK:
+                raise remembered_error(run.migration)
+            if self._step.abortable:
+                run.refuse_if_aborted()
+            return self._step.execute(run, results)
+        except (Fenced, Transient):
+            raise
+        except MigratorError as error:
+            self._roll_back(error)
+        except Exception as bug:
+            LOG.exception("step %s of %s", self._step.name, run.migration.id)
+            self._roll_back(Broken("internal", f"step {self._step.name} has a bug: {bug!r}"))
+        raise AssertionError("unreachable")
+
+    def _roll_back(self, error: MigratorError) -> NoReturn:
+        """Remember why, move to where undoing is legal, and let taskflow undo."""
+        run = self._run
+        run.error = error
+        run.reread()
+        if run.migration.state in ROLLS_BACK:
+            run.move(
+                MigrationState.ROLLING_BACK,
+                f"{self._step.name}: {error}",
+                error_code=error.code,
+                error=error.message,
+            )
+        raise error
+
+
+def _flag(run: Run, attention: str) -> None:
+    """Say that a person should look; a database that is away as well is only logged."""
+    try:
+        run.update(attention=attention)
+    except Transient as error:
+        LOG.error("migration %s: %s (%s)", run.migration.id, attention, error)
+
+
+def remembered_error(migration: Migration) -> MigratorError:
+    """The error as an earlier leader wrote it down."""
+    if migration.abort_by is not None:
+        return Refused("migration.aborted", f"aborted by {migration.abort_by}")
+    return Broken(migration.error_code or "internal", migration.error or "no reason was recorded")

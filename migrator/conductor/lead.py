@@ -1,0 +1,67 @@
+"""Lead one migration from where it stands to the end of its flow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from migrator.conductor.context import Context
+from migrator.conductor.flow import remembered_error, run_flow
+from migrator.conductor.ports import Lead
+from migrator.conductor.run import Run
+from migrator.errors import Fenced, MigratorError, Refused, Transient
+from migrator.model import DropClaim, Migration
+from migrator.states import MigrationState
+
+LOG = logging.getLogger(__name__)
+
+
+def lead(
+    context: Context, held: Lead, migration: Migration, settled: Callable[[str], None]
+) -> None:
+    """Run the flow and write down how it ended; every end frees the dispatcher's slot.
+
+    :param settled: called with the instance's id when its migration has ended.
+    """
+    run = Run(context, held, migration)
+    try:
+        if migration.state is MigrationState.QUEUED:
+            run.move(MigrationState.SCHEDULING, f"led by {held.leader}")
+        if not run_flow(run):
+            finish_undone(run)
+            settled(migration.instance_id)
+    except Fenced as fenced:
+        LOG.warning("migration %s is led elsewhere now: %s", migration.id, fenced)
+    except Transient as error:
+        # The journal itself could not be written: the lease runs out and the flow is resumed.
+        LOG.error("migration %s is left to its next leader: %s", migration.id, error)
+    finally:
+        context.mail.close(migration.id)
+        context.dispatch.put(migration.id)
+
+
+def finish_undone(run: Run) -> None:
+    """Everything is undone: the terminal state says why."""
+    run.reread()
+    migration = run.migration
+    if migration.state is MigrationState.SWITCHED:
+        return
+    error = run.error or remembered_error(migration)
+    cancelled = error.code == "migration.aborted"
+    drop = [DropClaim(migration.destination)] if migration.destination else []
+    run.move(
+        _ending(migration.state, error, cancelled),
+        f"{error}",
+        drop,
+        error_code=None if cancelled else error.code,
+        error=error.message,
+        attention=None,
+    )
+
+
+def _ending(state: MigrationState, error: MigratorError, cancelled: bool) -> MigrationState:
+    if cancelled:
+        return MigrationState.CANCELLED
+    if state is MigrationState.SCHEDULING and isinstance(error, Refused):
+        return MigrationState.REJECTED
+    return MigrationState.FAILED

@@ -1,0 +1,101 @@
+"""Who leads what in this process, one mailbox per led migration; and how far every migration is."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from migrator.model import Phase, Progress
+from migrator.ports import Clock, Concurrency, Inbox
+
+REMEMBERED = 4096
+"""Migrations whose progress is kept: more than a fleet has under way, so the oldest are over."""
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Look again: something was asked."""
+
+    why: str
+
+
+@dataclass
+class _Box:
+    instance_id: str
+    inbox: Inbox[object]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    progress: Progress
+    at: float
+
+
+class Mailroom:
+    """Delivers what agents and operators say to the flow that waits for it."""
+
+    def __init__(self, concurrency: Concurrency, clock: Clock) -> None:
+        self._concurrency = concurrency
+        self._clock = clock
+        self._lock = concurrency.lock()
+        self._boxes: dict[str, _Box] = {}
+        self._heard: OrderedDict[str, _Heard] = OrderedDict()
+
+    def open(self, migration_id: str, instance_id: str) -> Inbox[object]:
+        """The migration's mailbox; made when there is none."""
+        with self._lock:
+            box = self._boxes.get(migration_id)
+            if box is None:
+                box = _Box(instance_id, self._concurrency.inbox())
+                self._boxes[migration_id] = box
+            return box.inbox
+
+    def close(self, migration_id: str) -> None:
+        """Nobody leads it here any more."""
+        with self._lock:
+            self._boxes.pop(migration_id, None)
+
+    def is_open(self, migration_id: str) -> bool:
+        with self._lock:
+            return migration_id in self._boxes
+
+    def deliver(self, migration_id: str, item: object) -> bool:
+        """False when nobody here leads it."""
+        with self._lock:
+            box = self._boxes.get(migration_id)
+        if box is None:
+            return False
+        box.inbox.put(item)
+        return True
+
+    def deliver_by_instance(self, instance_id: str, item: object) -> bool:
+        """To whoever leads a migration of this instance here."""
+        with self._lock:
+            boxes = [box for box in self._boxes.values() if box.instance_id == instance_id]
+        for box in boxes:
+            box.inbox.put(item)
+        return bool(boxes)
+
+    def report_progress(self, migration_id: str, progress: Progress) -> None:
+        """Remember how far it is, whoever leads it: any conductor is asked to show it."""
+        with self._lock:
+            self._heard[migration_id] = _Heard(progress, self._clock.monotonic())
+            self._heard.move_to_end(migration_id)
+            while len(self._heard) > REMEMBERED:
+                self._heard.popitem(last=False)
+
+    def report_phase(self, migration_id: str, phase: Phase) -> None:
+        """Remember what it is doing now."""
+        progress = self.progress(migration_id) or Progress(phase)
+        self.report_progress(migration_id, replace(progress, phase=phase))
+
+    def progress(self, migration_id: str) -> Progress | None:
+        with self._lock:
+            heard = self._heard.get(migration_id)
+        return None if heard is None else heard.progress
+
+    def silent_for(self, migration_id: str) -> float:
+        """Seconds since its last progress report."""
+        with self._lock:
+            heard = self._heard.get(migration_id)
+        return self._clock.monotonic() - (heard.at if heard else float("-inf"))

@@ -1,0 +1,176 @@
+"""Finding a destination: the pure selection over the database's snapshot, then both agents' checks.
+
+Used by the verdict before a migration is queued, by the step that places it, and by a dry run, so
+that the three cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.conductor.context import Context
+from migrator.conductor.domain_xml.portability import reasons_not_to_move
+from migrator.errors import MigratorError, Refused, Transient
+from migrator.messages import CheckDestination, CheckSource, SourceFacts
+from migrator.model import Claim, ClaimPurpose, Host, Mode, Refusal
+from migrator.scheduler.select import Judged, Selection, explain, select
+from migrator.scheduler.snapshot import Candidate, Wanted, capacity
+from migrator.storage.plan import plan_disks, pools_to_check
+
+MOST_CANDIDATES = 5
+"""Hosts whose agents are asked in `auto` mode before giving up: bounds the time of a verdict."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """What was asked for, as far as it decides where to."""
+
+    source: str
+    mode: Mode
+    host: str | None
+    """The one the operator named."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Both agents' answer for one destination."""
+
+    host: str
+    refusals: tuple[Refusal, ...]
+    needs_unsafe: bool = False
+    pools: tuple[str, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
+
+
+def candidates(context: Context, hosts: Sequence[Host]) -> list[Candidate]:
+    """The hosts with what is claimed on each."""
+    claims: dict[str, list[Claim]] = {}
+    for claim in context.stores.claims.list():
+        claims.setdefault(claim.host, []).append(claim)
+    return [_candidate(context, host, claims.get(host.name, [])) for host in hosts]
+
+
+def _candidate(context: Context, host: Host, claims: Sequence[Claim]) -> Candidate:
+    settings = context.settings
+    purposes = Counter(claim.purpose for claim in claims)
+    return Candidate(
+        host=host,
+        capacity=capacity(
+            host,
+            settings.cpu_overcommit,
+            settings.memory_overcommit,
+            settings.reserved_memory_mib,
+        ),
+        claimed_vcpus=sum(claim.vcpus for claim in claims),
+        claimed_memory_mib=sum(claim.memory_mib for claim in claims),
+        incoming=purposes[ClaimPurpose.INCOMING],
+    )
+
+
+def select_hosts(
+    context: Context, facts: SourceFacts, move: Move, hosts: Sequence[Host]
+) -> Selection:
+    """The pure part: who would take it, in which order, and why not the others."""
+    wanted = Wanted(
+        source=move.source,
+        vcpus=facts.vcpus,
+        memory_mib=facts.memory_mib,
+        only=move.host,
+        skip_policies=move.mode is Mode.FORCE,
+    )
+    return select(wanted, candidates(context, hosts))
+
+
+def check_guest(facts: SourceFacts) -> None:
+    """Refuse a guest that no destination could take.
+
+    :raises Refused: with every reason in facts.
+    """
+    refusals = [*reasons_not_to_move(facts.live_xml)]
+    refusals += [
+        Refusal("devices", "device.not_migratable", sentence) for sentence in facts.host_devices
+    ]
+    if refusals:
+        raise as_refused(refusals)
+
+
+def check_pair(context: Context, facts: SourceFacts, source: str, judged: Judged) -> Checked:
+    """Ask both agents. An agent that does not answer is a refusal of that host, not a failure."""
+    host = judged.candidate.host
+    try:
+        return _check_pair(context, facts, source, host)
+    except MigratorError as error:
+        code = "host.agent_down" if isinstance(error, Transient) else error.code
+        return Checked(host.name, (Refusal("checks", code, error.message, error.facts),))
+
+
+def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -> Checked:
+    encryption = context.settings.encryption
+    pools, volumes = pools_to_check(facts.disks)
+    there = context.agents.check_destination(
+        host.name,
+        CheckDestination(
+            instance_id=facts.instance_id,
+            name=facts.name,
+            arch=facts.arch,
+            machine=facts.machine,
+            virt_type=facts.virt_type,
+            cpu_xml=facts.cpu_xml,
+            vcpus=facts.vcpus,
+            memory_mib=facts.memory_mib,
+            pools=list(pools),
+            volumes=[list(volume) for volume in volumes],
+            networks=facts.networks,
+            source_libvirt_version=facts.libvirt_version,
+            source_hypervisor_version=facts.hypervisor_version,
+            encryption=encryption,
+        ),
+    )
+    here = context.agents.check_source(
+        source,
+        CheckSource(
+            instance_id=facts.instance_id,
+            peer_uri=host.addresses.peer_uri,
+            pools=there.pools,
+            encryption=encryption,
+        ),
+    )
+    not_shared = {refusal.facts["pool"]: refusal for refusal in here.not_shared}
+    disks = plan_disks(facts.disks, here.shared_pools, not_shared)
+    return Checked(
+        host=host.name,
+        refusals=(*there.refusals, *here.refusals, *disks.refusals),
+        needs_unsafe=disks.needs_unsafe,
+        pools=disks.pools,
+        volumes=disks.volumes,
+    )
+
+
+def nobody_fits(selection: Selection, checked: Sequence[Checked], named: str | None) -> Refused:
+    """The refusal that says, host by host, why not; one named host answers with its own code."""
+    by_host = {judged.candidate.host.name: judged.refusals for judged in selection.judged}
+    by_host.update({each.host: each.refusals for each in checked if each.refusals})
+    refusals = [refusal for each in by_host.values() for refusal in each]
+    if named is not None and refusals:
+        return as_refused(refusals)
+    if not refusals:
+        return Refused("host.none_fits", "there is no other host to go to; add one to the fleet")
+    return Refused(
+        "host.none_fits",
+        f"no host can take the guest: {explain(by_host.values())}",
+        hosts={
+            name: [{"code": each.code, "message": each.message} for each in why]
+            for name, why in by_host.items()
+        },
+    )
+
+
+def as_refused(refusals: Sequence[Refusal]) -> Refused:
+    """Several refusals as one error: the first one's code, every sentence."""
+    return Refused(
+        refusals[0].code,
+        "; ".join(dict.fromkeys(refusal.message for refusal in refusals)),
+        refusals=[{"code": each.code, "message": each.message} for each in refusals],
+    )

@@ -1,0 +1,238 @@
+"""What the conductor needs of its database, a few verbs at a time.
+
+Stores raise ``Transient`` ``database.busy`` or ``database.unreachable``; every other refusal is
+named at its verb. Every verb is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from migrator.messages import ListMigrations
+from migrator.model import (
+    ActionRecord,
+    Claim,
+    DomainSummary,
+    Effect,
+    Host,
+    HostAddresses,
+    HostFacts,
+    HostState,
+    Instance,
+    Migration,
+    MigrationEvent,
+    Todo,
+)
+from migrator.states import MigrationState
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The right to move one migration, until somebody takes a higher epoch."""
+
+    migration_id: str
+    epoch: int
+    leader: str
+
+
+class Journal(Protocol):
+    """The only writer of a migration's state."""
+
+    def submit(self, migration: Migration) -> Migration:
+        """Insert it as ``queued``, with its first event.
+
+        A request id seen before answers with the migration it made.
+        :raises Refused: ``migration.exists`` (facts ``id``) while the instance has an unfinished one.
+        """
+        ...
+
+    def lead(self, migration_id: str, leader: str, lease_s: float) -> tuple[Lead, Migration] | None:
+        """Take the lead: epoch + 1. None while another leader's lease runs (by the database's clock) or
+        once it is terminal. The same leader name may always take over from itself."""
+        ...
+
+    def renew(self, leader: str, lease_s: float) -> None:
+        """Prolong the lease of every unfinished migration this leader leads; one statement."""
+        ...
+
+    def move(
+        self,
+        lead: Lead,
+        old: MigrationState,
+        new: MigrationState,
+        why: str,
+        effects: Sequence[Effect] = (),
+        **changes: Any,
+    ) -> Migration:
+        """old -> new with all its effects in one transaction, compare-and-set on (state, epoch), history
+        appended, ``why`` its text. ``changes`` are fields of :class:`Migration`.
+
+        :raises Fenced: ``command.stale`` when another leader took over or it is in another state.
+        :raises Refused: ``state.illegal`` for a pair that is not in the table.
+        :raises Transient: ``claim.conflict`` when a claim's generation has moved on.
+        """
+        ...
+
+    def update(self, lead: Lead, effects: Sequence[Effect] = (), **changes: Any) -> Migration:
+        """Change fields that are not the state, with effects, fenced by the epoch.
+
+        :raises Fenced: ``command.stale``."""
+        ...
+
+    def cancel_queued(self, migration_id: str, by: str) -> Migration | None:
+        """queued -> cancelled without a leader; None when it is queued no longer."""
+        ...
+
+    def ask_abort(self, migration_id: str, by: str) -> Migration:
+        """Record that an abort was asked for; the leader sees it at its next look."""
+        ...
+
+    def note(
+        self, migration_id: str, kind: str, text: str, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append one event."""
+        ...
+
+    def record_action(self, migration_id: str, action: ActionRecord) -> None: ...
+
+    def finish_todo(
+        self, todo: Todo, effects: Sequence[Effect] = (), **changes: Any
+    ) -> Migration | None:
+        """Mark it done, apply ``effects`` and ``changes``; when it was the last one of a ``switched``
+        migration, move that to ``completed`` in the same transaction. The migration afterwards, or None
+        when the to-do had been done before."""
+        ...
+
+    def postpone_todo(self, todo: Todo, error: str, delay_s: float, attention: str | None) -> None:
+        """Not done: attempts + 1, due again after ``delay_s``.
+
+        ``attention`` is what the migration's flag then says, None leaves the flag as it is."""
+        ...
+
+    def flow_backend(self, lead: Lead) -> Any:
+        """A taskflow persistence backend whose every write is fenced by ``lead``."""
+        ...
+
+
+class MigrationStore(Protocol):
+    """Reading migrations."""
+
+    def get(self, migration_id: str) -> Migration:
+        """By id or unambiguous beginning. :raises Refused: ``migration.unknown``,
+        ``migration.ambiguous``."""
+        ...
+
+    def by_request(self, request_id: str) -> Migration | None:
+        """The migration that a client's request id has made."""
+        ...
+
+    def find(self, wanted: ListMigrations) -> Sequence[Migration]: ...
+
+    def unfinished(self) -> Sequence[Migration]: ...
+
+    def resumable(self, leader: str) -> Sequence[Migration]:
+        """Those with an active flow whose lease has run out or is ``leader``'s own."""
+        ...
+
+    def events(self, migration_id: str, after: int, limit: int) -> Sequence[MigrationEvent]: ...
+
+    def due_todos(self, leader: str) -> Sequence[Todo]:
+        """Not done, due now by the database's clock, of migrations led by ``leader`` or by nobody alive,
+        oldest first."""
+        ...
+
+    def next_todo_in(self, leader: str | None = None) -> float | None:
+        """Seconds until the next to-do is due; None when there is none. With ``leader`` those of
+        migrations that another living conductor leads do not count."""
+        ...
+
+    def open_todos(self, migration_id: str) -> Sequence[Todo]: ...
+
+
+class HostStore(Protocol):
+    """Hosts, and what their agents say of them."""
+
+    def register(self, name: str, addresses: HostAddresses) -> None:
+        """Make the host known (enabled), or update its addresses."""
+        ...
+
+    def heartbeat(
+        self,
+        name: str,
+        incarnation: str,
+        agent_version: str,
+        why_down: str,
+    ) -> Host | None:
+        """Store that the agent spoke (``why_down`` is empty when it reaches its libvirt).
+
+        The host as it was before this heartbeat, None for an unknown one."""
+        ...
+
+    def set_facts(self, name: str, facts: HostFacts) -> None: ...
+
+    def set_inventory_generation(self, name: str, generation: int) -> None: ...
+
+    def get(self, name: str) -> Host:
+        """:raises Refused: ``host.unknown`` (facts ``known``: the names that are)."""
+        ...
+
+    def list(self) -> Sequence[Host]: ...
+
+    def set_state(self, name: str, state: HostState) -> Host: ...
+
+
+class InstanceStore(Protocol):
+    """Instances."""
+
+    def resolve(self, name_or_id: str) -> Instance:
+        """:raises Refused: ``instance.unknown``, ``instance.ambiguous_name`` (facts ``candidates``:
+        [{id, host}])."""
+        ...
+
+    def get(self, instance_id: str) -> Instance | None: ...
+
+    def list(self) -> Sequence[Instance]: ...
+
+    def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
+        """host -> what that host's inventory last said of it."""
+        ...
+
+    def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
+        """Replace what ``host`` said; the ids of the instances whose sightings changed, appeared or
+        vanished."""
+        ...
+
+    def record_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> bool:
+        """One domain of it; True when that changed anything."""
+        ...
+
+    def save(self, instance: Instance, use_claim: bool) -> None:
+        """Insert or update it.
+
+        ``use_claim`` keeps exactly one ``use`` claim of its size on its owner (none without), in the
+        same transaction, unless a migration of it is unfinished."""
+        ...
+
+
+class ClaimStore(Protocol):
+    """Claims, read; they change only as effects of a migration's move or with an instance."""
+
+    def list(self) -> Sequence[Claim]: ...
+
+    def on_host(self, host: str) -> tuple[int, Sequence[Claim]]:
+        """(claims generation, claims) of one host."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything of the database the conductor uses."""
+
+    journal: Journal
+    migrations: MigrationStore
+    hosts: HostStore
+    instances: InstanceStore
+    claims: ClaimStore
+

@@ -1,0 +1,174 @@
+"""The documented way into a conductor: :class:`ConductorClient`.
+
+    bus = Bus.open(conf, "rabbit://user:password@broker/migrator")
+    conductor = ConductorClient(bus)
+    moving = conductor.migrate(Migrate(instance="web1", host="h2"))
+    print(conductor.show(MigrationRef(id=moving.id)).state)
+
+Every method takes one request and returns one reply of :mod:`migrator.messages` and raises
+:class:`migrator.errors.MigratorError`: ``Refused`` when the answer is no and nothing was changed,
+``Transient`` when the conductor could not be reached or did not answer in time. After a timed-out
+``migrate`` the outcome is unknown: ask again with the same ``request_id``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from migrator.messages import (
+    CONDUCTOR_METHODS,
+    CONDUCTOR_TOPIC,
+    RPC_VERSION,
+    AbortAnswer,
+    AbortMigration,
+    ClaimList,
+    DomainEvent,
+    DryRun,
+    Empty,
+    EventList,
+    Health,
+    HostList,
+    HostRef,
+    HostReport,
+    HostReported,
+    HostView,
+    InstanceList,
+    InstanceView,
+    ListEvents,
+    ListMigrations,
+    Migrate,
+    MigrationList,
+    MigrationRef,
+    MigrationView,
+    NamedInstance,
+    Relay,
+    SetHost,
+    SetInstance,
+    TransferEnded,
+    TransferProgress,
+)
+from migrator.rpc import Bus
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+ANSWER_S = 15.0
+VERDICT_S = 40.0
+"""`migrate` and `dry_run` answer with the verdict, which may take 30 s."""
+
+
+class ConductorApi(Protocol):
+    """What operators and the HTTP API may ask."""
+
+    def migrate(self, request: Migrate) -> MigrationView: ...
+    def dry_run(self, request: Migrate) -> DryRun: ...
+    def show(self, request: MigrationRef) -> MigrationView: ...
+    def list(self, request: ListMigrations) -> MigrationList: ...
+    def events(self, request: ListEvents) -> EventList: ...
+    def abort(self, request: AbortMigration) -> AbortAnswer: ...
+    def list_hosts(self, request: Empty) -> HostList: ...
+    def show_host(self, request: HostRef) -> HostView: ...
+    def set_host(self, request: SetHost) -> HostView: ...
+    def list_instances(self, request: Empty) -> InstanceList: ...
+    def show_instance(self, request: NamedInstance) -> InstanceView: ...
+    def set_instance(self, request: SetInstance) -> InstanceView: ...
+    def list_claims(self, request: Empty) -> ClaimList: ...
+    def health(self, request: Empty) -> Health: ...
+
+
+class ReportsApi(Protocol):
+    """What agents tell a conductor."""
+
+    def report_host(self, request: HostReport) -> HostReported: ...
+    def domain_event(self, request: DomainEvent) -> Empty: ...
+    def transfer_progress(self, request: TransferProgress) -> None: ...
+    def transfer_ended(self, request: TransferEnded) -> Empty: ...
+
+
+class PeersApi(Protocol):
+    """What a conductor tells the others."""
+
+    def relay(self, request: Relay) -> None: ...
+
+
+class ConductorClient:
+    """:class:`ConductorApi`, :class:`ReportsApi` and :class:`PeersApi` over RPC."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._client = bus.client(CONDUCTOR_TOPIC, CONDUCTOR_METHODS, RPC_VERSION)
+
+    def _call(
+        self, name: str, request: msgspec.Struct, reply: type[R], timeout: float = ANSWER_S
+    ) -> R:
+        answer = self._client.call(name, request, timeout=timeout)
+        assert isinstance(answer, reply)
+        return answer
+
+    # -- operators
+
+    def migrate(self, request: Migrate) -> MigrationView:
+        """Ask for a migration; answers once every check has passed and it is queued."""
+        return self._call("migrate", request, MigrationView, VERDICT_S)
+
+    def dry_run(self, request: Migrate) -> DryRun:
+        """Every host's verdict, without moving or claiming anything."""
+        return self._call("dry_run", request, DryRun, VERDICT_S)
+
+    def show(self, request: MigrationRef) -> MigrationView:
+        return self._call("show", request, MigrationView)
+
+    def list(self, request: ListMigrations) -> MigrationList:
+        return self._call("list", request, MigrationList)
+
+    def events(self, request: ListEvents) -> EventList:
+        return self._call("events", request, EventList)
+
+    def abort(self, request: AbortMigration) -> AbortAnswer:
+        """Ask for an abort; ``abort.too_late`` once the guest runs at the destination."""
+        return self._call("abort", request, AbortAnswer)
+
+    def list_hosts(self, request: Empty) -> HostList:
+        return self._call("list_hosts", request, HostList)
+
+    def show_host(self, request: HostRef) -> HostView:
+        return self._call("show_host", request, HostView)
+
+    def set_host(self, request: SetHost) -> HostView:
+        return self._call("set_host", request, HostView)
+
+    def list_instances(self, request: Empty) -> InstanceList:
+        return self._call("list_instances", request, InstanceList)
+
+    def show_instance(self, request: NamedInstance) -> InstanceView:
+        return self._call("show_instance", request, InstanceView)
+
+    def set_instance(self, request: SetInstance) -> InstanceView:
+        return self._call("set_instance", request, InstanceView)
+
+    def list_claims(self, request: Empty) -> ClaimList:
+        return self._call("list_claims", request, ClaimList)
+
+    def health(self, request: Empty) -> Health:
+        return self._call("health", request, Health)
+
+    # -- agents
+
+    def report_host(self, request: HostReport) -> HostReported:
+        return self._call("report_host", request, HostReported)
+
+    def domain_event(self, request: DomainEvent) -> Empty:
+        return self._call("domain_event", request, Empty)
+
+    def transfer_progress(self, request: TransferProgress) -> None:
+        """A notification to every conductor: nobody waits, losing one loses nothing."""
+        self._client.notify_all("transfer_progress", request)
+
+    def transfer_ended(self, request: TransferEnded) -> Empty:
+        return self._call("transfer_ended", request, Empty)
+
+    # -- conductors
+
+    def relay(self, request: Relay) -> None:
+        """A notification to every conductor; a leader that misses it asks the agents by itself."""
+        self._client.notify_all("relay", request)

@@ -1,0 +1,152 @@
+"""One migration being led: what every step works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from migrator.conductor.context import Context
+from migrator.conductor.ports import Lead
+from migrator.errors import Fenced, MigratorError, Refused, Transient
+from migrator.messages import Command
+from migrator.model import ActionRecord, AddTodo, Effect, Migration
+from migrator.ports import Inbox
+from migrator.states import MigrationState
+
+C = TypeVar("C", bound=Command)
+R = TypeVar("R", bound=msgspec.Struct)
+
+COMMAND_TRIES = 4
+RETRY_S = 1.0
+"""Grows by itself with each try: 1, 2, 4 s; what lasts longer fails the step."""
+
+
+def head_of(
+    context: Context, migration: Migration, host: str, step: str, deadline_s: float
+) -> dict[str, Any]:
+    """The fields every command carries; see :class:`migrator.messages.Command`."""
+    return {
+        "incarnation": context.incarnations.of(host, context.stores.hosts),
+        "migration_id": migration.id,
+        "attempt": migration.attempt,
+        "epoch": migration.epoch,
+        "step": step,
+        "deadline_s": deadline_s,
+        "instance_id": migration.instance_id,
+    }
+
+
+def send(host: str, ask: Callable[[str, C], R], request: C) -> R:
+    """Send one command; an agent that restarted since is asked again under its new incarnation.
+
+    That is safe because every op looks before it acts and converges.
+    :raises Fenced: when a newer leader has spoken to the agent.
+    """
+    try:
+        return ask(host, request)
+    except Fenced as stale:
+        incarnation = stale.facts.get("incarnation")
+        if incarnation is None or incarnation == request.incarnation:
+            raise
+        return ask(host, msgspec.structs.replace(request, incarnation=incarnation))
+
+
+class Run:
+    """The led migration, its lead, and the few verbs steps need. Nothing here outlives the leader."""
+
+    def __init__(self, context: Context, lead: Lead, migration: Migration) -> None:
+        self.context = context
+        self.lead = lead
+        self.migration = migration
+        self.inbox: Inbox[object] = context.mail.open(migration.id, migration.instance_id)
+        self.error: MigratorError | None = None
+
+    @property
+    def source(self) -> str:
+        assert self.migration.source is not None
+        return self.migration.source
+
+    @property
+    def destination(self) -> str:
+        assert self.migration.destination is not None
+        return self.migration.destination
+
+    def move(
+        self, new: MigrationState, why: str, effects: Sequence[Effect] = (), **changes: Any
+    ) -> None:
+        """Move the migration on, with effects; the row read back is what later steps see."""
+        self.migration = self.context.stores.journal.move(
+            self.lead, self.migration.state, new, why, effects, **changes
+        )
+        if any(isinstance(effect, AddTodo) for effect in effects):
+            self.context.todo.put(new)
+
+    def update(self, effects: Sequence[Effect] = (), **changes: Any) -> None:
+        """Change fields other than the state."""
+        self.migration = self.context.stores.journal.update(self.lead, effects, **changes)
+
+    def note(self, kind: str, text: str, **facts: Any) -> None:
+        """Append to the history."""
+        self.context.stores.journal.note(self.migration.id, kind, text, facts)
+
+    def record(self, action: str, rule: str, by: str, result: str) -> None:
+        """Append to the migration's actions."""
+        self.context.stores.journal.record_action(
+            self.migration.id,
+            ActionRecord(self.context.clock.now(), action, rule, by, result),
+        )
+
+    def head(self, host: str, step: str, deadline_s: float) -> dict[str, Any]:
+        """See :func:`head_of`."""
+        return head_of(self.context, self.migration, host, step, deadline_s)
+
+    def refuse_if_aborted(self) -> None:
+        """:raises Refused: ``migration.aborted`` once an operator has asked for it."""
+        by = self.migration.abort_by
+        if by is not None:
+            raise Refused("migration.aborted", f"aborted by {by}", by=by)
+
+    def reread(self) -> None:
+        """See what others wrote: an abort asked for through another conductor."""
+        self.migration = self.context.stores.migrations.get(self.migration.id)
+
+    def persist(self, work: Callable[[], R]) -> R:
+        """Do ``work`` again after a transient failure, a few times with growing pauses.
+
+        :raises Transient: the last one.
+        """
+        pause = RETRY_S
+        for _ in range(COMMAND_TRIES - 1):
+            try:
+                return work()
+            except Transient as error:
+                self.note("step", f"{error}; trying again in {pause:.0f} s", code=error.code)
+                self.context.clock.sleep(pause)
+                pause *= 2
+                self.refuse_if_aborted()
+        return work()
+
+    def until_answered(self, who: str, work: Callable[[], R]) -> R:
+        """Do ``work`` until it is answered, however long the host is away; says that it waits.
+
+        For what cannot be given up: only the host knows the truth.
+        """
+        pause = RETRY_S
+        waiting = False
+        while True:
+            try:
+                answer = work()
+            except Transient as error:
+                text = f"waiting for {who}: {error.message}"
+                if not waiting:
+                    self.note("step", text, code=error.code)
+                    self.update(attention=text)
+                    waiting = True
+                self.context.clock.sleep(pause)
+                pause = min(pause * 2, 10.0)
+            else:
+                if waiting:
+                    self.update(attention=None)
+                return answer

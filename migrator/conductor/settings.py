@@ -1,0 +1,35 @@
+"""What a conductor is configured with, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from migrator.model import HostAddresses
+
+
+@dataclass(frozen=True)
+class ConductorSettings:
+    """Durations in seconds, memory in MiB."""
+
+    name: str
+    """Unique among conductors; the same name may take over at once from its former self."""
+    encryption: str = "required"
+    """``required``: every stream of a migration is under TLS or it is refused; ``off``."""
+    lease_s: float = 10.0
+    """A leader silent for longer loses its migrations to another conductor."""
+    host_down_s: float = 15.0
+    """An agent silent for longer counts as down."""
+    max_migrations: int = 16
+    """Of the whole fleet at once."""
+    max_outgoing: int = 2
+    """Leaving one host at once."""
+    max_incoming: int = 2
+    """Arriving at one host at once."""
+    cpu_overcommit: float = 16.0
+    """vCPUs a host may promise per CPU it has."""
+    memory_overcommit: float = 1.0
+    reserved_memory_mib: int = 512
+    """Kept for the host itself."""
+    hosts: Mapping[str, HostAddresses] = field(default_factory=dict)
+    """The fleet, where it is configured here; agents may also introduce themselves."""

@@ -1,0 +1,59 @@
+"""Let the destination make ready: pools refreshed, volumes and networks there, nothing in the way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from migrator.conductor.run import Run, send
+from migrator.conductor.steps.base import Result, Results, Step, pack
+from migrator.conductor.steps.place import Placed
+from migrator.errors import Transient
+from migrator.messages import PrepareDestination as Ask
+from migrator.messages import SourceFacts, UndoDestination
+from migrator.model import AddTodo, TodoKind
+from migrator.states import MigrationState
+
+DEADLINE_S = 60.0
+"""Refreshing a large pool takes seconds; more than this is a host in trouble."""
+UNDO_DEADLINE_S = 15.0
+
+
+class PrepareDestination(Step):
+    """Its undo removes what this attempt left there, now or as a to-do when the host is away."""
+
+    name = "prepare_destination"
+    needs = ("describe_source", "place")
+
+    def execute(self, run: Run, results: Results) -> Result:
+        if run.migration.state is MigrationState.CLAIMED:
+            run.move(MigrationState.PREPARING, f"{run.destination} makes ready")
+        facts = msgspec.convert(results["describe_source"], SourceFacts)
+        placed = msgspec.convert(results["place"], Placed)
+        host = run.destination
+        request = Ask(
+            **run.head(host, self.name, DEADLINE_S),
+            name=facts.name,
+            migration_address=placed.destination.migration_address,
+            vcpus=facts.vcpus,
+            memory_mib=facts.memory_mib,
+            pools=placed.pools,
+            volumes=placed.volumes,
+            networks=facts.networks,
+        )
+        ask = run.context.agents.prepare_destination
+        return pack(run.persist(lambda: send(host, ask, request)))
+
+    def revert(self, run: Run, results: Results) -> None:
+        if run.migration.state is MigrationState.SWITCHED:
+            return
+        host = run.destination
+        try:
+            request = UndoDestination(**run.head(host, self.name, UNDO_DEADLINE_S))
+            undone = send(host, run.context.agents.undo_destination, request)
+        except Transient as away:
+            run.note("step", f"{host} is to be cleaned later: {away.message}", code=away.code)
+            run.update([AddTodo(TodoKind.UNDO_DESTINATION, host)])
+            run.context.todo.put(host)
+        else:
+            for removed in undone.removed:
+                run.note("step", f"{host}: removed {removed}")

@@ -1,0 +1,174 @@
+"""Durable work after the flow, retried until done; nothing blocks while a host is away.
+
+Each kind is one agent call that converges. To-dos of one host and migration are worked in the order
+they were written: the source is fenced before it is released.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from migrator.conductor.context import Context
+from migrator.conductor.run import head_of, send
+from migrator.errors import Fenced, MigratorError, Refused
+from migrator.messages import (
+    FenceSource,
+    FinishDestination,
+    ReleaseSource,
+    UndoDestination,
+)
+from migrator.model import DropClaim, Effect, Migration, Statistics, Todo, TodoKind
+
+LOG = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+"""Longest sleep of the loop; it is woken when something is written."""
+LONGEST_PAUSE_S = 60.0
+"""Between two tries; a host that was away for hours is finished within this of its return."""
+ATTENTION_AFTER = 3
+"""Tries that failed before a person is asked to look."""
+DEADLINES_S: Mapping[TodoKind, float] = {
+    TodoKind.FENCE_SOURCE: 20.0,
+    TodoKind.FINISH_DESTINATION: 30.0,
+    TodoKind.RELEASE_SOURCE: 30.0,
+    TodoKind.UNDO_DESTINATION: 20.0,
+}
+
+Done = tuple[list[Effect], dict[str, Any]]
+"""What finishing one changes: effects, and fields of the migration."""
+
+
+class Todos:
+    """The loop."""
+
+    def __init__(self, context: Context, settled: Callable[[str], None]) -> None:
+        """:param settled: called with the instance's id when its migration has ended."""
+        self._context = context
+        self._settled = settled
+        self._stopped = False
+
+    def run(self) -> None:
+        """Work what is due, for ever."""
+        while not self._stopped:
+            try:
+                pause = self._work_due()
+            except MigratorError as error:
+                LOG.warning("to-dos wait for the database: %s", error)
+                pause = 1.0
+            self._context.todo.get(pause)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._context.todo.put("stop")
+
+    def _work_due(self) -> float:
+        """Start everything due; seconds until the next look."""
+        stores = self._context.stores
+        groups: dict[tuple[str, str], list[Todo]] = {}
+        for todo in stores.migrations.due_todos(self._context.settings.name):
+            groups.setdefault((todo.migration_id, todo.host), []).append(todo)
+        for (migration_id, host), todos in groups.items():
+            self._context.concurrency.spawn(
+                f"todo-{migration_id[:8]}-{host}", _bound(self._work_group, todos)
+            )
+        upcoming = stores.migrations.next_todo_in()
+        return IDLE_S if upcoming is None else min(max(upcoming, 0.05), IDLE_S)
+
+    def _work_group(self, todos: Sequence[Todo]) -> None:
+        migration = self._context.stores.migrations.get(todos[0].migration_id)
+        for todo in todos:
+            if not self._work(migration, todo):
+                return
+
+    def _work(self, migration: Migration, todo: Todo) -> bool:
+        """One try; False when it must be tried again."""
+        stores = self._context.stores
+        try:
+            effects, changes = _KINDS[todo.kind](self._context, migration, todo)
+        except Fenced as fenced:
+            LOG.warning("to-do %s of %s is another leader's: %s", todo.kind, migration.id, fenced)
+            self._postpone(todo, fenced)
+            return False
+        except MigratorError as error:
+            self._postpone(todo, error)
+            return False
+        if todo.attempts >= ATTENTION_AFTER:
+            changes.setdefault("attention", None)
+        ended = stores.journal.finish_todo(todo, effects, **changes)
+        if ended is not None and ended.finished_at is not None:
+            self._settled(ended.instance_id)
+        return True
+
+    def _postpone(self, todo: Todo, error: MigratorError) -> None:
+        attempts = todo.attempts + 1
+        delay = min(0.5 * 2.0**attempts, LONGEST_PAUSE_S)
+        attention = f"waiting for {todo.host} to {todo.kind.replace('_', ' ')}: {error.message}"
+        self._context.stores.journal.postpone_todo(
+            todo, str(error), delay, attention if attempts >= ATTENTION_AFTER else None
+        )
+        self._context.todo.put(todo.id)
+
+
+def _bound(work: Callable[[Sequence[Todo]], None], todos: Sequence[Todo]) -> Callable[[], None]:
+    return lambda: work(todos)
+
+
+def _head(context: Context, migration: Migration, todo: Todo) -> dict[str, Any]:
+    deadline = DEADLINES_S[todo.kind]
+    return head_of(context, migration, todo.host, f"todo-{todo.id}-{todo.attempts}", deadline)
+
+
+def _fence_source(context: Context, migration: Migration, todo: Todo) -> Done:
+    request = FenceSource(**_head(context, migration, todo))
+    result = send(todo.host, context.agents.fence_source, request).result
+    if result != "destroyed_running":
+        return [], {}
+    text = f"the guest ran on {todo.host} as well; that copy was paused and destroyed"
+    context.stores.journal.note(migration.id, "alarm", text)
+    return [], {"attention": text + "; check the guest's file systems"}
+
+
+def _finish_destination(context: Context, migration: Migration, todo: Todo) -> Done:
+    request = FinishDestination(**_head(context, migration, todo), **todo.payload)
+    try:
+        finished = send(todo.host, context.agents.finish_destination, request)
+    except Refused as refused:
+        if refused.code != "instance.gone":
+            raise
+        # It arrived, and its owner has ended it since: nothing is left to settle.
+        context.stores.journal.note(migration.id, "observed", refused.message)
+        return [], {}
+    return [], _statistics(finished.statistics)
+
+
+def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
+    request = ReleaseSource(**_head(context, migration, todo))
+    released = send(todo.host, context.agents.release_source, request)
+    # The agent has just looked: its events may be later than this answer.
+    context.stores.instances.record_sighting(todo.host, migration.instance_id, None)
+    return [DropClaim(todo.host)], _statistics(released.statistics)
+
+
+def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
+    request = UndoDestination(**_head(context, migration, todo))
+    undone = send(todo.host, context.agents.undo_destination, request)
+    for removed in undone.removed:
+        context.stores.journal.note(migration.id, "todo", f"{todo.host}: removed {removed}")
+    return [], {}
+
+
+def _statistics(statistics: Statistics | None) -> dict[str, Any]:
+    """Whichever end's libvirt knows the downtime; both tell the same."""
+    if statistics is None or statistics.downtime_ms is None:
+        return {}
+    return {"statistics": statistics}
+
+
+_KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {
+    TodoKind.FENCE_SOURCE: _fence_source,
+    TodoKind.FINISH_DESTINATION: _finish_destination,
+    TodoKind.RELEASE_SOURCE: _release_source,
+    TodoKind.UNDO_DESTINATION: _undo_destination,
+}

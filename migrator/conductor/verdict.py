@@ -1,0 +1,124 @@
+"""`migrate` and `dry_run`: everything that can be said before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.conductor.admission import judge_migrate, parse_request
+from migrator.conductor.context import Context
+from migrator.conductor.placement import (
+    MOST_CANDIDATES,
+    Checked,
+    Move,
+    check_guest,
+    check_pair,
+    nobody_fits,
+    select_hosts,
+)
+from migrator.errors import Transient
+from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
+from migrator.model import Instance, Migration, MigrationRequest
+from migrator.scheduler.select import Judged, Selection
+from migrator.states import MigrationState
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A request with all that was read for it."""
+
+    request: MigrationRequest
+    instance: Instance
+    source: str
+    facts: SourceFacts
+    selection: Selection
+
+
+def admit(context: Context, asked: Migrate) -> Migration:
+    """Judge the request and queue it.
+
+    :raises Refused: when no host could take it, or the request itself is wrong; nothing was changed.
+    """
+    request = parse_request(asked)
+    repeated = _same_request(context, request)
+    if repeated is not None:
+        return repeated
+    case = _open(context, request)
+    tried: list[Checked] = []
+    for judged in case.selection.fitting[:MOST_CANDIDATES]:
+        checked = check_pair(context, case.facts, case.source, judged)
+        if not checked.refusals:
+            return context.stores.journal.submit(_migration(context, case))
+        tried.append(checked)
+    raise nobody_fits(case.selection, tried, request.host)
+
+
+def dry_run(context: Context, asked: Migrate) -> DryRun:
+    """Every host's answer; asks both agents of every host that the selection lets through."""
+    case = _open(context, parse_request(asked))
+    verdicts = [_host_verdict(context, case, judged) for judged in case.selection.judged]
+    return DryRun(
+        instance=case.instance.name,
+        chosen=next((verdict.host for verdict in verdicts if verdict.fits), None),
+        hosts=verdicts,
+        methods=["precopy"],
+        forecast=None,
+    )
+
+
+def _same_request(context: Context, request: MigrationRequest) -> Migration | None:
+    if request.request_id is None:
+        return None
+    return context.stores.migrations.by_request(request.request_id)
+
+
+def _open(context: Context, request: MigrationRequest) -> _Case:
+    instance = context.stores.instances.resolve(request.instance)
+    hosts = {host.name: host for host in context.stores.hosts.list()}
+    judge_migrate(request, instance, hosts)
+    source = instance.host
+    assert source is not None
+    if not hosts[source].alive:
+        raise Transient(
+            "host.agent_down",
+            f"{instance.name} is on {source}, which cannot be reached: {hosts[source].why_down}; "
+            f"see `migrator host show {source}`",
+            host=source,
+        )
+    facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
+    check_guest(facts)
+    move = Move(source, request.mode, request.host)
+    selection = select_hosts(context, facts, move, list(hosts.values()))
+    return _Case(request, instance, source, facts, selection)
+
+
+def _migration(context: Context, case: _Case) -> Migration:
+    request = case.request
+    return Migration(
+        id=context.concurrency.fresh_id(),
+        instance_id=case.instance.id,
+        instance_name=case.instance.name,
+        kind=request.kind,
+        mode=request.mode,
+        state=MigrationState.QUEUED,
+        created_at=context.clock.now(),
+        request_id=request.request_id,
+        requested_host=request.host,
+        force_reason=request.force_reason,
+        bandwidth_mib_s=request.bandwidth_mib_s,
+        priority=request.priority,
+        source=case.source,
+    )
+
+
+def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:
+    refusals = list(judged.refusals)
+    if judged.fits:
+        refusals += check_pair(context, case.facts, case.source, judged).refusals
+    return HostVerdict(
+        host=judged.candidate.host.name,
+        fits=not refusals,
+        score=None if refusals else judged.score,
+        refusals=refusals,
+    )
+
+

@@ -1,0 +1,155 @@
+"""What operators see, made from what is known; unknown is None."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.messages import (
+    ActionView,
+    ClaimView,
+    EventView,
+    HostView,
+    InstanceView,
+    MigrationView,
+    QueuePlace,
+)
+from migrator.model import (
+    Claim,
+    Host,
+    Instance,
+    Migration,
+    MigrationEvent,
+    Phase,
+    Progress,
+)
+from migrator.states import TERMINAL, MigrationState
+
+_PHASES = {
+    MigrationState.QUEUED: Phase.QUEUE,
+    MigrationState.SCHEDULING: Phase.PREPARE,
+    MigrationState.CLAIMED: Phase.PREPARE,
+    MigrationState.PREPARING: Phase.PREPARE,
+    MigrationState.RUNNING: Phase.MEMORY,
+    MigrationState.POSTCOPY: Phase.POSTCOPY,
+    MigrationState.POSTCOPY_PAUSED: Phase.POSTCOPY,
+    MigrationState.SWITCHED: Phase.FINISH,
+    MigrationState.ROLLING_BACK: Phase.FINISH,
+}
+
+
+def migration_view(
+    migration: Migration, progress: Progress | None = None, queue: QueuePlace | None = None
+) -> MigrationView:
+    """`migration show`. After the switch nothing remains to be copied."""
+    statistics = migration.statistics
+    over = migration.switched_at is not None
+    running = migration.state is MigrationState.RUNNING
+    phase = progress.phase if progress and running else _PHASES.get(migration.state)
+    total = progress.memory_total if progress else None
+    return MigrationView(
+        id=migration.id,
+        instance=migration.instance_name,
+        kind=migration.kind,
+        mode=migration.mode,
+        state=migration.state,
+        needs_attention=migration.attention,
+        source=migration.source,
+        destination=migration.destination,
+        profile=None,
+        created_at=migration.created_at,
+        switched_at=migration.switched_at,
+        finished_at=migration.finished_at,
+        phase=None if migration.state in TERMINAL else phase,
+        memory_total=statistics.memory_total or total,
+        memory_remaining=0 if over else (progress.memory_remaining if progress else None),
+        disk_total=progress.disk_total if progress else statistics.disk_total,
+        disk_remaining=0 if over else (progress.disk_remaining if progress else None),
+        iteration=statistics.iterations or (progress.iteration if progress else None),
+        dirty_rate=progress.dirty_rate if progress else None,
+        bandwidth=progress.bandwidth if progress else None,
+        downtime_ms=statistics.downtime_ms,
+        total_ms=_total_ms(migration),
+        method=migration.method,
+        actions=[
+            ActionView(
+                at=each.at, action=each.action, rule=each.rule, by=each.by, result=each.result
+            )
+            for each in migration.actions
+        ],
+        queue=queue,
+        error_code=migration.error_code,
+        error=migration.error,
+    )
+
+
+def _total_ms(migration: Migration) -> int | None:
+    """From leaving the queue to the end, by the conductor's clock."""
+    if migration.started_at is None or migration.finished_at is None:
+        return None
+    return round((migration.finished_at - migration.started_at).total_seconds() * 1000)
+
+
+def event_view(event: MigrationEvent) -> EventView:
+    return EventView(
+        seq=event.seq, at=event.at, kind=event.kind, text=event.text, facts=dict(event.facts)
+    )
+
+
+def instance_view(instance: Instance) -> InstanceView:
+    return InstanceView(
+        id=instance.id,
+        name=instance.name,
+        host=instance.host,
+        status=instance.status,
+        vcpus=instance.vcpus,
+        memory_mib=instance.memory_mib,
+        persistent=instance.persistent,
+        candidates=list(instance.candidates),
+        migration=instance.migration_id,
+        updated_at=instance.updated_at,
+    )
+
+
+def claim_view(claim: Claim) -> ClaimView:
+    return ClaimView(
+        host=claim.host,
+        instance=claim.instance_name,
+        purpose=claim.purpose,
+        vcpus=claim.vcpus,
+        memory_mib=claim.memory_mib,
+        migration=claim.migration_id,
+        created_at=claim.created_at,
+    )
+
+
+def host_view(host: Host, claims: Sequence[Claim], instances: int) -> HostView:
+    """`host show`."""
+    facts = host.facts
+    return HostView(
+        name=host.name,
+        state=host.state,
+        alive=host.alive,
+        why_down=None if host.alive else host.why_down,
+        seen_at=host.seen_at,
+        agent_version=host.agent_version or None,
+        libvirt_version=_version(facts.libvirt_version) if facts else None,
+        hypervisor_version=_version(facts.hypervisor_version) if facts else None,
+        arch=facts.arch if facts else None,
+        cpus=facts.cpus if facts else None,
+        memory_mib=facts.memory_mib if facts else None,
+        claimed_vcpus=sum(claim.vcpus for claim in claims),
+        claimed_memory_mib=sum(claim.memory_mib for claim in claims),
+        instances=instances,
+        libvirt_uri=host.addresses.libvirt_uri,
+        peer_uri=host.addresses.peer_uri,
+        control_address=host.addresses.control_address,
+        migration_address=host.addresses.migration_address,
+        disk_address=host.addresses.disk_address,
+        pools=list(facts.pools) if facts else [],
+        networks=list(facts.networks) if facts else [],
+    )
+
+
+def _version(number: int) -> str:
+    """libvirt's 9000000 as 9.0.0."""
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"

@@ -1,0 +1,141 @@
+"""A migration that does not go as planned still ends truthfully."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrator.errors import Refused
+from migrator.messages import AbortMigration
+from tests.functional.stories.fleet import ServiceUnderTest
+
+
+def untouched(service: ServiceUnderTest, guest: str) -> None:
+    """The guest is where it was and nothing is left of the attempt."""
+    assert service.running_on(guest) == ["h1"]
+    assert service.known_on(guest) == ["h1"]
+    service.until(lambda: service.host("h1").view(guest).mark is None)
+    assert service.claims() == [("h1", "web1", "use")]
+    assert service.show_instance("web1").host == "h1"
+
+
+def test_an_abort_while_running_leaves_the_guest_on_the_source(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1", autostart=True)
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    answer = service.client.abort(AbortMigration(id=migration.id, by="alice"))
+    assert answer.result == "accepted"
+    ended = service.wait(migration.id)
+    assert (ended.state, ended.error) == ("cancelled", "aborted by alice")
+    untouched(service, guest)
+    assert service.host("h1").view(guest).autostart
+    service.fleet.release()
+    assert service.wait(service.migrate("web1", host="h2").id).state == "completed"
+
+
+def test_an_abort_of_what_has_ended_is_refused(service: ServiceUnderTest) -> None:
+    service.add_guest("h1", "web1")
+    migration = service.wait(service.migrate("web1").id)
+    with pytest.raises(Refused) as refused:
+        service.client.abort(AbortMigration(id=migration.id))
+    assert refused.value.code == "migration.finished"
+
+
+def test_a_destination_whose_libvirt_dies_leaves_the_guest_on_the_source(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.host("h2").kill_libvirtd()
+    service.host("h2").start_libvirtd()
+    ended = service.wait(migration.id)
+    assert (ended.state, ended.error_code) == ("failed", "transfer.failed")
+    untouched(service, guest)
+
+
+def test_a_guest_that_powers_off_mid_copy_ends_failed_where_it_was(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.host("h1").power_off(guest)
+    ended = service.wait(migration.id)
+    assert (ended.state, ended.error_code) == ("failed", "guest.died")
+    service.until(lambda: service.show_instance("web1").status == "shutoff")
+    assert service.show_instance("web1").host == "h1"
+    assert service.known_on(guest) == ["h1"]
+    assert service.claims() == []
+
+
+def test_replies_lost_at_the_switch_never_leave_two_running(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.lose_replies = True
+    ended = service.wait(service.migrate("web1", host="h2").id)
+    assert (ended.state, ended.destination) == ("completed", "h2")
+    assert service.running_on(guest) == ["h2"]
+    assert service.known_on(guest) == ["h2"]
+
+
+def test_a_paused_guest_arrives_paused(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.host("h1").suspend(guest)
+    service.until(lambda: service.show_instance("web1").status == "paused")
+    ended = service.wait(service.migrate("web1", host="h2").id)
+    assert ended.state == "completed"
+    assert service.host("h2").view(guest).state == "paused"
+    assert service.known_on(guest) == ["h2"]
+
+
+def test_a_conductor_that_restarts_mid_transfer_finishes_it(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.stop_conductor()
+    service.start_conductor()
+    service.fleet.release()
+    assert service.wait(migration.id).state == "completed"
+    assert service.running_on(guest) == ["h2"]
+    assert service.claims() == [("h2", "web1", "use")]
+
+
+def test_a_transfer_that_ends_while_no_conductor_is_there_is_found(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.stop_conductor()
+    service.fleet.release()
+    service.until(lambda: service.running_on(guest) == ["h2"])
+    service.start_conductor()
+    assert service.wait(migration.id).state == "completed"
+    assert service.known_on(guest) == ["h2"]
+
+
+def test_a_source_agent_that_restarts_mid_transfer_adopts_it(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.stop_agent("h1")
+    service.start_agent("h1")
+    service.fleet.release()
+    assert service.wait(migration.id).state == "completed"
+    assert service.running_on(guest) == ["h2"]
+
+
+def test_a_guest_moved_by_hand_changes_its_owner(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.host("h1").destroy(guest)
+    service.host("h1").undefine(guest)
+    service.until(lambda: service.show_instance("web1").status == "gone")
+    assert service.claims() == []
+    service.add_guest("h2", "web1", id=guest)
+    service.until(lambda: service.show_instance("web1").host == "h2")
+    assert service.claims() == [("h2", "web1", "use")]
