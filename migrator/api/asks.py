@@ -1,0 +1,97 @@
+"""What a request may say. One struct per kind of request; path, query and body fill its fields.
+
+Unknown fields are refused and not ignored: a misspelt ``host`` must not send a guest to a host that
+nobody chose.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_NAME = 255
+"""Characters; the longest name libvirt's file based storage can hold."""
+
+NAME_PATTERN = r"^[^/\x00-\x1f\x7f-\x9f]+$(?!\n)"
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+"""No control characters. The look-ahead says to Python what ``$`` alone says to a JSON schema."""
+
+MAX_LISTED = 1000
+
+MAX_BANDWIDTH_MIB_S = 1_000_000
+"""No network is faster; a number above it is a mistaken unit."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=NAME_PATTERN)]
+"""Of an instance, a host or a migration: anything but '/' and control characters, as in libvirt."""
+
+Text = Annotated[str, Meta(min_length=1, max_length=1024, pattern=TEXT_PATTERN)]
+RequestId = Annotated[str, Meta(min_length=1, max_length=128, pattern=TEXT_PATTERN)]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every request."""
+
+
+class Nothing(Ask, frozen=True):
+    """A request without fields."""
+
+
+class OneHost(Ask, frozen=True):
+    name: Name
+
+
+class ChangeHost(Ask, frozen=True):
+    name: Name
+    state: Literal["enabled", "disabled"]
+
+
+class OneInstance(Ask, frozen=True):
+    id: Name
+
+
+class ChangeInstance(Ask, frozen=True):
+    id: Name
+    host: Name
+
+
+class OneMigration(Ask, frozen=True):
+    id: Name
+
+
+class SomeMigrations(Ask, frozen=True):
+    forced: bool = False
+    needs_attention: bool = False
+    active: bool = False
+    instance: Name | None = None
+    host: Name | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = 100
+
+
+class SomeEvents(Ask, frozen=True):
+    id: Name
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = 500
+
+
+class NewMigration(Ask, frozen=True):
+    """``request_id`` is the client's own: the same id gets the same answer, so a request whose answer
+    was lost may be sent again."""
+
+    instance: Name
+    kind: Annotated[str, Meta(min_length=1, max_length=32, pattern=TEXT_PATTERN)] = "live"
+    host: Name | None = None
+    force: bool = False
+    reason: Text | None = None
+    bandwidth_mib_s: Annotated[int, Meta(ge=1, le=MAX_BANDWIDTH_MIB_S)] | None = None
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    request_id: RequestId | None = None
+
+    def __post_init__(self) -> None:
+        if self.force and (self.host is None or self.reason is None):
+            raise ValueError(
+                "force needs a host and a reason: it skips policy there, and the reason is recorded"
+            )
+        if self.reason is not None and not self.force:
+            raise ValueError("a reason is recorded with force only; leave it out or set force")

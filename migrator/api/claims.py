@@ -1,0 +1,15 @@
+"""Claims over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.api.asks import Nothing
+from migrator.messages import ClaimList, Empty
+
+if TYPE_CHECKING:
+    from migrator.conductor.rpcapi import ConductorApi
+
+
+def index(conductor: ConductorApi, ask: Nothing) -> ClaimList:
+    return conductor.list_claims(Empty())

@@ -1,0 +1,146 @@
+"""Every route of the API, in one table; the application and the OpenAPI document are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from migrator.api import asks, claims, hosts, instances, migrations
+from migrator.messages import (
+    AbortAnswer,
+    ClaimList,
+    DryRun,
+    EventList,
+    HostList,
+    HostView,
+    InstanceList,
+    InstanceView,
+    MigrationList,
+    MigrationView,
+)
+
+if TYPE_CHECKING:
+    from migrator.conductor.rpcapi import ConductorApi
+
+A = TypeVar("A", bound=asks.Ask)
+
+
+@dataclass(frozen=True)
+class Route(Generic[A]):
+    """One method on one path.
+
+    :param ask: its fields come from the path where the path names them, else from the query (GET) or
+        from the JSON body (anything else).
+    :param status: of a good answer; 202 where work goes on after it.
+    :param streams: also answers ``Accept: text/event-stream``.
+    """
+
+    method: str
+    path: str
+    ask: type[A]
+    do: Callable[[ConductorApi, A], msgspec.Struct]
+    reply: type[msgspec.Struct]
+    summary: str
+    status: int = 200
+    streams: bool = False
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        """The fields of ``ask`` that the path names."""
+        return tuple(
+            part[1:-1]
+            for part in self.path.split("/")
+            if part.startswith("{") and part.endswith("}")
+        )
+
+    @property
+    def has_body(self) -> bool:
+        return self.method != "GET" and set(self.ask.__struct_fields__) > set(self.path_fields)
+
+
+ROUTES: tuple[Route[Any], ...] = (
+    Route("GET", "/v1/hosts", asks.Nothing, hosts.index, HostList, "Every host"),
+    Route("GET", "/v1/hosts/{name}", asks.OneHost, hosts.show, HostView, "One host"),
+    Route(
+        "PATCH",
+        "/v1/hosts/{name}",
+        asks.ChangeHost,
+        hosts.change,
+        HostView,
+        "Allow a host to receive instances, or not",
+    ),
+    Route("GET", "/v1/instances", asks.Nothing, instances.index, InstanceList, "Every instance"),
+    Route(
+        "GET",
+        "/v1/instances/{id}",
+        asks.OneInstance,
+        instances.show,
+        InstanceView,
+        "One instance, by name or UUID",
+    ),
+    Route(
+        "PATCH",
+        "/v1/instances/{id}",
+        asks.ChangeInstance,
+        instances.change,
+        InstanceView,
+        "Settle on which host an ambiguous instance lives",
+    ),
+    Route(
+        "GET",
+        "/v1/migrations",
+        asks.SomeMigrations,
+        migrations.index,
+        MigrationList,
+        "Migrations, newest first",
+    ),
+    Route(
+        "POST",
+        "/v1/migrations",
+        asks.NewMigration,
+        migrations.create,
+        MigrationView,
+        "Move an instance; answers with the verdict, the work goes on after it",
+        status=202,
+    ),
+    Route(
+        "POST",
+        "/v1/migrations/dry-run",
+        asks.NewMigration,
+        migrations.dry_run,
+        DryRun,
+        "What a move would do, and what every host says to it; changes nothing",
+    ),
+    Route(
+        "GET",
+        "/v1/migrations/{id}",
+        asks.OneMigration,
+        migrations.show,
+        MigrationView,
+        "One migration, by its id or an unambiguous beginning of it",
+    ),
+    Route(
+        "POST",
+        "/v1/migrations/{id}/abort",
+        asks.OneMigration,
+        migrations.abort,
+        AbortAnswer,
+        "Stop a migration; the guest stays where it is",
+        status=202,
+    ),
+    Route(
+        "GET",
+        "/v1/migrations/{id}/events",
+        asks.SomeEvents,
+        migrations.events,
+        EventList,
+        "What has happened to a migration; as text/event-stream also what happens next",
+        streams=True,
+    ),
+    Route(
+        "GET", "/v1/claims", asks.Nothing, claims.index, ClaimList, "What is reserved on the hosts"
+    ),
+)

@@ -1,0 +1,215 @@
+"""``migrator migration ...``"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from migrator.cli import screen, words
+from migrator.cli.base import Columns, ListCommand, Row, ShowCommand, field_columns, say
+from migrator.cli.exits import DONE, ENDED_BADLY, exit_of_state
+from migrator.cli.follow import follow
+
+KEYS = (
+    "id",
+    "instance",
+    "kind",
+    "mode",
+    "state",
+    "needs_attention",
+    "source",
+    "destination",
+    "profile",
+    "created_at",
+    "switched_at",
+    "finished_at",
+    "phase",
+    "memory_total",
+    "memory_remaining",
+    "disk_total",
+    "disk_remaining",
+    "iteration",
+    "dirty_rate",
+    "bandwidth",
+    "downtime_ms",
+    "total_ms",
+    "method",
+    "actions",
+    "queue",
+    "error_code",
+    "error",
+)
+
+
+def _note(row: Row) -> str:
+    if row["needs_attention"]:
+        return "needs attention"
+    if row["error_code"]:
+        return words.printable(row["error_code"])
+    if row["state"] == "completed":
+        return f"downtime {words.duration_ms(row['downtime_ms'])}"
+    return screen.details(row).partition(",")[0] or screen.stage(row)
+
+
+def _action(action: Row) -> str:
+    text = {key: words.printable(value) for key, value in action.items()}
+    return (
+        f"{words.when(action['at'])}  {text['action']} ({text['rule']}) "
+        f"by {text['by']}: {text['result']}"
+    )
+
+
+def _queue(place: Row | None) -> str:
+    if place is None:
+        return words.NOTHING
+    limit = words.printable(place["limit"]) if place["limit"] else "no limit"
+    return f"number {place['position']}, held by: {limit}"
+
+
+class ListMigrations(ListCommand):
+    """List migrations, newest first."""
+
+    keys: tuple[str, ...] = KEYS
+    empty = "no migration fits"
+    table: ClassVar[Columns] = {
+        "id": lambda row: words.short_id(row["id"]),
+        **field_columns("instance", "source", "destination", "state"),
+        "asked": lambda row: words.ago(row["created_at"]),
+        "note": _note,
+    }
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--active", action="store_true", help="that have not ended")
+        parser.add_argument(
+            "--needs-attention", action="store_true", help="that a person should look at"
+        )
+        parser.add_argument("--forced", action="store_true", help="that skipped policy (--force)")
+        parser.add_argument("--instance", metavar="INSTANCE", help="of this instance")
+        parser.add_argument("--host", metavar="HOST", help="from or to this host")
+        parser.add_argument(
+            "--limit",
+            metavar="N",
+            type=int,
+            default=100,
+            help="at most N (default 100, up to 1000)",
+        )
+        return parser
+
+    def fetch(self, parsed: argparse.Namespace) -> list[Row]:
+        answer = self.client.get(
+            "v1",
+            "migrations",
+            active=parsed.active,
+            needs_attention=parsed.needs_attention,
+            forced=parsed.forced,
+            instance=parsed.instance,
+            host=parsed.host,
+            limit=parsed.limit,
+        )
+        return list(answer["migrations"])
+
+
+class MigrationCommand(ShowCommand):
+    """Of a command whose answer is one migration."""
+
+    keys: tuple[str, ...] = KEYS
+    table: ClassVar[Columns] = {
+        "actions": lambda row: "\n".join(map(_action, row["actions"])),
+        "queue": lambda row: _queue(row["queue"]),
+    }
+
+    sentence = ""
+    """What a person reads instead of the table of the whole object."""
+
+    def wait(self, migration: str) -> Row:
+        """Follow it with progress on stderr; the migration as it ended, its end said."""
+        try:
+            view = screen.watch(follow(self.client, migration))
+        except KeyboardInterrupt:
+            say(
+                f"the migration goes on: {migration}; `migrator migration watch {migration}` watches "
+                f"it again, `migrator migration abort {migration}` stops it"
+            )
+            raise
+        self._conclude(view)
+        return view
+
+    def _conclude(self, view: Row) -> None:
+        self.exit_code = exit_of_state(view["state"])
+        self.sentence = screen.summary(view)
+        if view["error_code"]:
+            say(f"{words.printable(view['error_code'])}: {words.plain(view['error'])}")
+        if view["needs_attention"]:
+            say(f"needs attention: {words.printable(view['needs_attention'])}")
+
+    def produce_output(
+        self, parsed: argparse.Namespace, names: Sequence[str], values: Sequence[Any]
+    ) -> int:
+        if not self.sentence:
+            return super().produce_output(parsed, names, values)
+        if parsed.formatter == "table" and not parsed.columns:
+            self.app.stdout.write(f"{self.sentence}\n")
+            return DONE
+        say(self.sentence)
+        return super().produce_output(parsed, names, values)
+
+
+class _OneMigration(MigrationCommand):
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_migration(parser)
+        return parser
+
+
+def add_migration(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a migration."""
+    parser.add_argument(
+        "migration", metavar="MIGRATION", help="its id, or a beginning of it that fits no other"
+    )
+
+
+class ShowMigration(_OneMigration):
+    """Show one migration: its state, its progress, how it ended, who decided what."""
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        return self.client.get("v1", "migrations", parsed.migration)
+
+
+class WatchMigration(_OneMigration):
+    """Watch a migration until it has ended; exits 1 when it failed, was cancelled or is lost."""
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        # The whole id first: what is a beginning of one id now may fit two in a minute.
+        found = self.client.get("v1", "migrations", parsed.migration)
+        return self.wait(found["id"])
+
+
+class AbortMigration(_OneMigration):
+    """Stop a migration; the guest stays where it is. Refused once it runs at the destination."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--wait",
+            action="store_true",
+            help="until everything is undone; exits 1 when the migration ended in another way",
+        )
+        return parser
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        answer = self.client.abort(parsed.migration)
+        view: Row = answer["migration"]
+        if parsed.wait:
+            view = self.wait(view["id"])
+            self.exit_code = DONE if view["state"] == "cancelled" else ENDED_BADLY
+            return view
+        asked = (
+            "is being aborted" if answer["result"] == "accepted" else "was being aborted already"
+        )
+        self.sentence = (
+            f"{screen.title(view)}, {asked}; `migrator migration watch {words.short_id(view['id'])}` "
+            "tells when everything is undone"
+        )
+        return view

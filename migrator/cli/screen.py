@@ -1,0 +1,228 @@
+"""A migration's progress on stderr: a living line on a terminal, plain lines anywhere else.
+
+Never a bar: a guest that writes makes the remaining bytes grow again, and a bar that runs backwards
+explains nothing. What is shown is the phase, what is left, how fast it goes and how fast the guest
+undoes it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from migrator.cli import words
+from migrator.cli.base import say
+from migrator.cli.follow import Event, View
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+PLAIN_EVERY_S = 5.0
+"""At most one plain line in this time while the phase stays the same."""
+
+NOT_CONVERGING = 0.9
+"""Share of the sending rate from which on the guest's writing leaves nothing to gain."""
+
+_STATES = {
+    "queued": "waiting in the queue",
+    "scheduling": "looking for a place",
+    "claimed": "place claimed",
+    "preparing": "preparing the destination",
+    "postcopy_paused": "paused: the guest waits for its memory",
+    "rolling_back": "rolling back",
+    "switched": "the guest runs at the destination; finishing",
+}
+_PHASES = {
+    "disk": "disks",
+    "memory": "memory",
+    "switchover": "switching over",
+    "postcopy": "the guest runs at the destination; fetching its memory",
+}
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def show(self, view: dict[str, Any]) -> None:
+        """The migration looks like this now."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it should stay."""
+        ...
+
+
+def watch(updates: Iterable[Event | View]) -> dict[str, Any]:
+    """Show every update; the migration as it ended."""
+    screen: Screen = _Living() if sys.stderr.isatty() else _Plain()
+    ended: dict[str, Any] = {}
+    try:
+        for update in updates:
+            if isinstance(update, View):
+                ended = update.data
+                if not update.ended:
+                    screen.show(ended)
+    finally:
+        screen.close()
+    return ended
+
+
+def stage(view: dict[str, Any]) -> str:
+    """What the migration is doing, in a few words."""
+    state, phase = view["state"], view["phase"]
+    return _STATES.get(state) or _PHASES.get(phase) or words.plain(phase or state)
+
+
+def details(view: dict[str, Any]) -> str:
+    """The figures that belong to that stage; empty where there are none."""
+    if view["state"] == "queued":
+        return _queue(view["queue"])
+    if view["phase"] == "disk":
+        return _left(view, "disk") + _speed(view)
+    if view["phase"] in ("memory", "switchover", "postcopy"):
+        return _converging(view) + _left(view, "memory") + _speed(view) + _writing(view)
+    return ""
+
+
+def summary(view: dict[str, Any]) -> str:
+    """How it ended, in one line."""
+    name = f"{words.printable(view['instance'])}: "
+    total = f" in {words.duration_ms(view['total_ms'])}" if view["total_ms"] is not None else ""
+    if view["state"] != "completed":
+        stays = "" if view["state"] == "lost" else f", still on {words.plain(view['source'])}"
+        return f"{name}{view['state']}{total}{stays}, migration {words.short_id(view['id'])}"
+    paused = view["downtime_ms"]
+    downtime = f", downtime {words.duration_ms(paused)}" if paused is not None else ""
+    return f"{name}completed{total}{downtime}, now on {words.plain(view['destination'])}"
+
+
+def title(view: dict[str, Any]) -> str:
+    """Which migration this is."""
+    return (
+        f"{words.printable(view['instance'])}: {words.plain(view['source'])} -> "
+        f"{words.plain(view['destination'])}, migration {words.short_id(view['id'])}"
+    )
+
+
+def _queue(place: dict[str, Any] | None) -> str:
+    if place is None:
+        return ""
+    held = f", held by the limit: {words.printable(place['limit'])}" if place["limit"] else ""
+    return f"number {place['position']}{held}"
+
+
+def _left(view: dict[str, Any], what: str) -> str:
+    remaining, total = view[f"{what}_remaining"], view[f"{what}_total"]
+    if remaining is None:
+        return ""
+    of = f" of {words.size(total)}" if total else ""
+    return f"{words.size(remaining)}{of} left"
+
+
+def _speed(view: dict[str, Any]) -> str:
+    return f", {words.rate(view['bandwidth'])}" if view["bandwidth"] else ""
+
+
+def _writing(view: dict[str, Any]) -> str:
+    text = f", pass {view['iteration']}" if view["iteration"] else ""
+    if view["dirty_rate"] is None or view["phase"] == "postcopy":
+        return text
+    return f"{text}, dirty {words.rate(view['dirty_rate'])}"
+
+
+def _converging(view: dict[str, Any]) -> str:
+    dirty, speed = view["dirty_rate"], view["bandwidth"]
+    if view["phase"] == "postcopy" or not dirty or not speed or dirty < NOT_CONVERGING * speed:
+        return ""
+    return "NOT CONVERGING, "
+
+
+class _Elapsed:
+    """Since the migration was asked for."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def of(self, view: dict[str, Any]) -> None:
+        if self._began is None:
+            age = (datetime.now(UTC) - words.parse_time(view["created_at"])).total_seconds()
+            self._began = time.monotonic() - max(age, 0.0)
+
+    def __str__(self) -> str:
+        return words.clock(0 if self._began is None else time.monotonic() - self._began)
+
+
+class _Plain:
+    """A line when the stage changes, and now and then in between."""
+
+    def __init__(self) -> None:
+        self._elapsed = _Elapsed()
+        self._stage = ""
+        self._said_at = 0.0
+
+    def show(self, view: dict[str, Any]) -> None:
+        self._elapsed.of(view)
+        if not self._stage:
+            say(title(view))
+        now, here = time.monotonic(), stage(view)
+        if here == self._stage and now - self._said_at < PLAIN_EVERY_S:
+            return
+        figures = details(view)
+        say(f"{self._elapsed!s:>7}  {here}{': ' + figures if figures else ''}")
+        self._stage, self._said_at = here, now
+
+    def close(self) -> None:
+        """Nothing is left to do: lines stay as they are."""
+
+
+class _Living:
+    """The stages that have passed as lines, the present one alive below them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._elapsed = _Elapsed()
+        self._view: dict[str, Any] | None = None
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(
+            get_renderable=self._render,
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def show(self, view: dict[str, Any]) -> None:
+        self._elapsed.of(view)
+        before, self._view = self._view, view
+        if before is None:
+            self._console.print(title(view), style="bold", markup=False)
+        elif stage(before) != stage(view):
+            self._console.print(self._line(before, "dim"), no_wrap=True, overflow="ellipsis")
+
+    def close(self) -> None:
+        if self._view is not None:
+            self._console.print(self._line(self._view, "dim"), no_wrap=True, overflow="ellipsis")
+        self._live.stop()
+
+    def _render(self) -> Text:
+        from rich.text import Text
+
+        return Text() if self._view is None else self._line(self._view, "")
+
+    def _line(self, view: dict[str, Any], style: str) -> Text:
+        from rich.text import Text
+
+        line = Text(no_wrap=True, overflow="ellipsis", style=style)
+        line.append(f"{self._elapsed!s:>7}  ", style="cyan")
+        line.append(stage(view), style="" if style else "bold")
+        figures = details(view)
+        if figures:
+            line.append(f": {figures}")
+        return line

@@ -1,0 +1,136 @@
+"""An agent that dies takes nothing with it: the next one finds what libvirt does meanwhile."""
+
+from __future__ import annotations
+
+from migrator.messages import TransferPlan
+from migrator.model import DomainState, Reason
+from tests.functional.agent.world import MIGRATION, World
+
+UNUSED = TransferPlan(
+    peer_uri="",
+    migrate_uri="",
+    listen_address="",
+    destination_xml="",
+    persistent_xml=None,
+    flags=[],
+)
+"""Any plan: nothing is started with it."""
+
+
+def begin(world: World) -> None:
+    """A transfer under way, then another agent process on its source."""
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h1.restart()
+    world.until(lambda: world.h1.inspect().transfer is not None)
+
+
+def test_the_running_transfer_is_adopted_and_watched(world: World) -> None:
+    begin(world)
+    transfer = world.h1.inspect().transfer
+    assert transfer is not None
+    assert (transfer.migration_id, transfer.attempt) == (MIGRATION, 1)
+    assert not transfer.ended
+    world.reports.progress.clear()
+    world.until(lambda: bool(world.reports.progress))
+
+
+def test_progress_goes_on_above_what_the_former_process_said(world: World) -> None:
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: bool(world.reports.progress))
+    highest = world.reports.progress[-1].sequence
+    world.h1.restart()
+    world.reports.progress.clear()
+    world.until(lambda: bool(world.reports.progress))
+    assert world.reports.progress[0].sequence > highest
+
+
+def test_its_end_is_reported_with_libvirts_statistics(world: World) -> None:
+    begin(world)
+    world.fleet.release()
+    world.until(lambda: bool(world.reports.ended))
+    (ended,) = world.reports.ended
+    assert (ended.migration_id, ended.attempt, ended.ok) == (MIGRATION, 1, True)
+    assert ended.statistics is not None
+    released = world.h1.release()
+    assert released.view.state is DomainState.ABSENT
+    assert released.statistics is not None
+
+
+def test_a_start_that_is_repeated_to_the_new_process_adopts(world: World) -> None:
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.h1.restart()
+    assert world.h1.start(world.h2).adopted
+    world.fleet.release()
+    world.until(world.arrived)
+
+
+def test_an_abort_to_the_new_process_stops_what_the_former_began(world: World) -> None:
+    world.h1.host.set_autostart(world.guest, True)
+    world.fleet.hold()
+    world.h1.start(world.h2, autostart=True)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h1.restart()
+    aborted = world.h1.abort(autostart=True)
+    assert aborted.result == "aborted"
+    assert aborted.view is not None
+    assert (aborted.view.mark, aborted.view.autostart) == (None, True)
+    assert world.h2.state is DomainState.ABSENT
+    world.until(lambda: bool(world.reports.ended))
+    assert not world.reports.ended[0].ok
+
+
+def test_a_mark_without_a_job_means_that_nothing_runs(world: World) -> None:
+    begin(world)
+    world.h1.abort()
+    world.h1.host.set_mark(world.guest, world.h2.host.view(world.guest).mark)
+    world.h1.restart()
+    assert world.h1.inspect().transfer is None
+    assert world.h1.abort().result == "aborted"
+
+
+def test_a_transfer_that_ended_in_between_leaves_a_truthful_source(world: World) -> None:
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h1.agent.stop()
+    world.h1.host.close()
+    world.fleet.release()
+    world.until(lambda: world.h1.state is DomainState.ABSENT)
+    world.h1.restart()
+    inspected = world.h1.inspect()
+    assert inspected.view.state is DomainState.ABSENT
+    assert inspected.transfer is None
+    assert world.h1.start(world.h2, plan=UNUSED).adopted
+    assert world.h1.release().view.state is DomainState.ABSENT
+    assert world.h2.finish().view.reason is Reason.MIGRATED
+
+
+def test_a_source_libvirt_that_restarts_ends_the_transfer_and_the_guest_stays(
+    world: World,
+) -> None:
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h1.host.kill_libvirtd()
+    world.h1.host.start_libvirtd()
+    world.until(lambda: bool(world.reports.ended))
+    assert not world.reports.ended[0].ok
+    assert "unknown: adopted" in (world.reports.ended[0].error or "")
+    assert world.h1.abort().result == "aborted"
+    assert world.h1.state is DomainState.RUNNING
+
+
+def test_a_destination_libvirt_that_restarts_fails_the_transfer_with_libvirts_words(
+    world: World,
+) -> None:
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h2.host.kill_libvirtd()
+    world.until(lambda: bool(world.reports.ended))
+    assert world.reports.ended[0].error == "End of file while reading data: Input/output error"
+    assert world.h1.abort().result == "aborted"
