@@ -1,0 +1,234 @@
+"""Every option of ours: its type, its default and the sentence the sample file shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+from oslo_config import types as cfg_types
+
+from migrator import addresses
+from migrator.api.settings import DEFAULT_LISTEN, ApiSettings
+from migrator.conductor.settings import ConductorSettings
+
+INPROC = "inproc://"
+HOST_PREFIX = "host:"
+
+
+class _Checked(cfg_types.ConfigType):
+    """A string that one of :mod:`migrator.addresses`' functions accepts."""
+
+    def __init__(self, check: Callable[[str], str], type_name: str) -> None:
+        super().__init__(type_name=type_name)
+        self._check = check
+
+    def __call__(self, value: Any) -> str:
+        return self._check(str(value))
+
+    def _formatter(self, value: Any) -> str:
+        return str(value)
+
+    def __repr__(self) -> str:
+        return self.type_name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Checked) and self._check is other._check
+
+    def __hash__(self) -> int:
+        return hash(self._check)
+
+
+_HOST_NAME = _Checked(addresses.host_name, "host name")
+_ADDRESS = _Checked(addresses.address, "address")
+
+TRANSPORT_URL = cfg.StrOpt(
+    "transport_url",
+    default=INPROC,
+    secret=True,
+    help="Where conductor, agents and API meet: rabbit://USER:PASSWORD@HOST:5672/VHOST, several hosts"
+    " separated by commas. The default, inproc://, stays inside migrator-standalone.",
+)
+"""Registered by oslo.messaging; here for the sample file, in our words and with our default."""
+
+DEFAULT_OPTS = [
+    cfg.StrOpt(
+        "state_path",
+        default="/var/lib/migrator",
+        help="Directory for lock files and, by default, the SQLite database. Must exist and belong"
+        " to the user migrator runs as.",
+    ),
+    cfg.StrOpt(
+        "migration_encryption",
+        default="required",
+        choices=[
+            ("required", "control, memory and disks travel in TLS, or the migration is refused"),
+            ("off", "for networks that nobody else can read or write"),
+        ],
+        help="Whether migrations are encrypted.",
+    ),
+]
+
+IDENTITY_OPTS: Mapping[str, cfg.Opt] = {
+    "migrator-agent": cfg.Opt(
+        "host",
+        type=_HOST_NAME,
+        help="The host of [fleet] hosts this agent serves. Default: the machine's host name.",
+    ),
+    "migrator-conductor": cfg.Opt(
+        "name",
+        type=_HOST_NAME,
+        help="This conductor's name. Default: [conductor] name, else the machine's host name.",
+    ),
+}
+"""Program -> the option of its command line that says which of its kind it is."""
+
+DATABASE_OPTS = [
+    cfg.StrOpt(
+        "connection",
+        default="sqlite:////var/lib/migrator/migrator.sqlite",
+        secret=True,
+        help="sqlite:////PATH for migrator-standalone, postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        " for anything with more than one process.",
+    ),
+]
+
+API_OPTS = [
+    cfg.StrOpt(
+        "listen",
+        default=DEFAULT_LISTEN,
+        help="unix:///PATH, a socket only root can open, or http://LOOPBACK_ADDRESS:PORT.",
+    ),
+    cfg.IntOpt(
+        "threads",
+        default=ApiSettings.threads,
+        min=2,
+        max=256,
+        help="Requests handled at a time; at most half of them are viewers of event streams.",
+    ),
+]
+
+CONDUCTOR_OPTS = [
+    cfg.Opt(
+        "name",
+        type=_HOST_NAME,
+        sample_default="<the machine's host name>",
+        help="Name of this conductor; unique among the conductors that share a database.",
+    ),
+    cfg.FloatOpt(
+        "lease_s",
+        default=ConductorSettings.lease_s,
+        min=2.0,
+        max=300.0,
+        help="Seconds after which the migrations of a conductor that died are taken over.",
+    ),
+    cfg.IntOpt(
+        "max_migrations",
+        default=ConductorSettings.max_migrations,
+        min=1,
+        help="Migrations under way in the whole fleet; more wait in the queue.",
+    ),
+    cfg.IntOpt(
+        "max_outgoing",
+        default=ConductorSettings.max_outgoing,
+        min=1,
+        help="Migrations leaving one host at a time; they share its link.",
+    ),
+    cfg.IntOpt(
+        "max_incoming",
+        default=ConductorSettings.max_incoming,
+        min=1,
+        help="Migrations arriving at one host at a time; they share its link.",
+    ),
+    cfg.FloatOpt(
+        "host_down_s",
+        default=ConductorSettings.host_down_s,
+        min=2.0,
+        max=3600.0,
+        help="Seconds of silence after which an agent counts as down; at least two heartbeats.",
+    ),
+    cfg.FloatOpt(
+        "cpu_overcommit",
+        default=ConductorSettings.cpu_overcommit,
+        min=0.1,
+        max=1000.0,
+        help="vCPUs a host may promise for each CPU it has.",
+    ),
+    cfg.FloatOpt(
+        "memory_overcommit",
+        default=ConductorSettings.memory_overcommit,
+        min=0.1,
+        max=100.0,
+        help="Bytes of guest memory a host may promise for each byte it has.",
+    ),
+    cfg.IntOpt(
+        "reserved_memory_mib",
+        default=ConductorSettings.reserved_memory_mib,
+        min=0,
+        help="MiB of every host's memory kept for the host itself.",
+    ),
+]
+
+AGENT_OPTS = [
+    cfg.FloatOpt(
+        "heartbeat_s",
+        default=5.0,
+        min=0.5,
+        max=300.0,
+        help="Seconds between two reports of an agent.",
+    ),
+]
+
+FLEET_OPTS = [
+    cfg.Opt(
+        "hosts",
+        type=cfg_types.List(item_type=_HOST_NAME),
+        default=[],
+        help="Every host of the fleet, by name; each has a section [host:NAME] below.",
+    ),
+]
+
+HOST_OPTS = [
+    cfg.Opt(
+        "libvirt_uri",
+        type=_Checked(addresses.libvirt_uri, "libvirt URI"),
+        help="How the host's agent reaches its libvirt: qemu:///system next to it, a remote URI for"
+        " migrator-standalone.",
+    ),
+    cfg.Opt(
+        "peer_uri",
+        type=_Checked(addresses.peer_uri, "libvirt URI"),
+        help="How the other hosts' libvirt daemons reach this one, with their own certificates or keys.",
+    ),
+    cfg.Opt("control_address", type=_ADDRESS, help="Address of the host for control traffic."),
+    cfg.Opt(
+        "migration_address",
+        type=_ADDRESS,
+        sample_default="<control_address>",
+        help="Address QEMU listens on for an arriving guest's memory.",
+    ),
+    cfg.Opt(
+        "disk_address",
+        type=_ADDRESS,
+        sample_default="<migration_address>",
+        help="Address QEMU listens on for an arriving guest's disks.",
+    ),
+]
+
+REQUIRED_OF_HOST = ("libvirt_uri", "peer_uri", "control_address")
+
+GROUPS: Mapping[str | None, Sequence[cfg.Opt]] = {
+    None: DEFAULT_OPTS,
+    "database": DATABASE_OPTS,
+    "api": API_OPTS,
+    "conductor": CONDUCTOR_OPTS,
+    "agent": AGENT_OPTS,
+    "fleet": FLEET_OPTS,
+}
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """Every option of ours, for oslo-config-generator."""
+    ours = [(group, list(options)) for group, options in GROUPS.items()]
+    ours[0][1].insert(0, TRANSPORT_URL)
+    return [*ours, (HOST_PREFIX + "name", list(HOST_OPTS))]

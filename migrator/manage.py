@@ -1,0 +1,92 @@
+"""migrator-manage: the database, from the outside: ``db upgrade``, ``db version``, ``db check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from migrator import config, service
+from migrator.db import file_lock, schema
+from migrator.errors import Transient
+from migrator.version import version
+
+OK = 0
+NOT_CURRENT = 2
+
+
+def _upgrade(url: str, _form: str) -> int:
+    lock = file_lock.hold(url)
+    try:
+        before = schema.current(url)
+        after = schema.upgrade(url)
+    finally:
+        lock.release()
+    if before == after:
+        print(f"The database is at revision {after}, which this release needs; nothing to do.")
+    else:
+        print(f"The database has been brought from {before or 'empty'} to revision {after}.")
+    return OK
+
+
+def _version(url: str, form: str) -> int:
+    found, wanted = _found(url), schema.head()
+    _print(form, f"{found or 'empty'} (this release needs {wanted})", found, wanted)
+    return OK
+
+
+def _check(url: str, form: str) -> int:
+    found, wanted = _found(url), schema.head()
+    _print(form, f"{found or 'empty'} (this release needs {wanted})", found, wanted)
+    if found == wanted:
+        return OK
+    try:
+        schema.check(url)
+    except Transient as error:
+        print(error, file=sys.stderr)
+    return NOT_CURRENT
+
+
+def _found(url: str) -> str | None:
+    return None if file_lock.is_missing(url) else schema.current(url)
+
+
+def _print(form: str, sentence: str, found: str | None, wanted: str) -> None:
+    if form == "json":
+        print(json.dumps({"found": found, "wanted": wanted, "current": found == wanted}))
+    else:
+        print(sentence)
+
+
+COMMANDS: Mapping[str, tuple[Callable[[str, str], int], str]] = {
+    "upgrade": (_upgrade, "make the database, or bring it to the revision this release needs"),
+    "version": (_version, "print the revision the database has"),
+    "check": (_check, "exit 2 unless the database has the revision this release needs"),
+}
+
+
+def main() -> int:
+    """The console script: exit 0 done, 2 refused or not current, 3 the database is unreachable."""
+    return service.entry(_run)
+
+
+def _run(argv: Sequence[str]) -> int:
+    asked = _parser().parse_args(argv)
+    conf = config.load(config.file_arguments(asked), "migrator-manage")
+    command, _ = COMMANDS[asked.command]
+    return command(conf.database.connection, getattr(asked, "format", "table"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="migrator-manage", description="Manage the database.")
+    parser.add_argument("--version", action="version", version=version())
+    config.add_file_arguments(parser)
+    nouns = parser.add_subparsers(metavar="db", required=True)
+    database = nouns.add_parser("db", help="the database")
+    verbs = database.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in COMMANDS.items():
+        verb = verbs.add_parser(name, help=text, description=text)
+        if name != "upgrade":
+            verb.add_argument("-f", "--format", choices=("table", "json"), default="table")
+    return parser

@@ -1,0 +1,21 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+REQUIRED_BY = {"nested": "MIGRATOR_REQUIRE_NESTED", "broker": "MIGRATOR_REQUIRE_BROKER"}
+"""marker -> the variable under which a skipped test of that marker is a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """A test that was asked for and did not run is no success."""
+    report = yield
+    for marker, variable in REQUIRED_BY.items():
+        if report.skipped and item.get_closest_marker(marker) and os.environ.get(variable):
+            report.outcome = "failed"
+            report.longrepr = f"skipped although {variable} is set: {report.longrepr}"
+    return report

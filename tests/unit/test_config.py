@@ -1,0 +1,238 @@
+"""What a configuration file may say, and what the sentence is when it may not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from migrator import addresses, config
+from migrator.errors import Refused
+
+TOP = Path(__file__).parents[2]
+
+GOOD = """
+[DEFAULT]
+state_path = /var/lib/migrator
+[database]
+connection = sqlite:////var/lib/migrator/m.sqlite
+[fleet]
+hosts = h1, h2
+[host:h1]
+libvirt_uri = qemu+tls://h1.example/system
+peer_uri = qemu+tls://h1.example/system
+control_address = 10.0.0.1
+[host:h2]
+libvirt_uri = qemu+tls://h2.example/system
+peer_uri = qemu+tls://h2.example/system
+control_address = 10.0.0.2
+migration_address = 10.1.0.2
+disk_address = FD00::2
+"""
+
+Load = Callable[..., object]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load that text as the configuration file."""
+
+    def load_text(text: str, prog: str = "migrator-standalone", *arguments: str) -> object:
+        path = tmp_path / "migrator.conf"
+        path.write_text(text)
+        return config.load(["--config-file", str(path), *arguments], prog)
+
+    return load_text
+
+
+def test_addresses_that_are_not_given_follow_from_those_that_are(load: Load) -> None:
+    hosts = config.hosts(load(GOOD))
+    assert list(hosts) == ["h1", "h2"]
+    assert hosts["h1"].migration_address == hosts["h1"].disk_address == "10.0.0.1"
+    assert hosts["h2"].migration_address == "10.1.0.2"
+    assert hosts["h2"].disk_address == "fd00::2"
+
+
+def test_a_second_load_forgets_the_first(load: Load) -> None:
+    load(GOOD)
+    only_h1 = GOOD.replace("h1, h2", "h1").split("[host:h2]")[0]
+    assert list(config.hosts(load(only_h1))) == ["h1"]
+
+
+def test_the_conductor_gets_its_settings(load: Load) -> None:
+    text = GOOD + "[conductor]\nname = c1\nlease_s = 3\nmax_outgoing = 5\n"
+    settings = config.conductor_settings(load(text))
+    assert (settings.name, settings.lease_s, settings.max_outgoing) == ("c1", 3.0, 5)
+    assert settings.encryption == "required"
+    assert list(settings.hosts) == ["h1", "h2"]
+
+
+def test_an_agent_is_told_its_host_on_the_command_line(load: Load) -> None:
+    text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@broker:5672/")
+    assert config.agent_host(load(text, "migrator-agent", "--host", "h2")) == "h2"
+
+
+def test_an_agent_of_an_unlisted_host_is_refused(load: Load) -> None:
+    text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@broker:5672/")
+    with pytest.raises(Refused, match=r"h9.*\[fleet\] hosts does not list"):
+        load(text, "migrator-agent", "--host", "h9")
+
+
+def test_a_conductor_s_name_on_the_command_line_wins(load: Load) -> None:
+    text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@broker:5672/")
+    text += "[conductor]\nname = c1\n"
+    assert config.conductor_name(load(text, "migrator-conductor")) == "c1"
+    assert config.conductor_name(load(text, "migrator-conductor", "--name", "c2")) == "c2"
+
+
+BAD = {
+    "misspelt_option": (
+        GOOD.replace("control_address", "control_adress", 1),
+        r"\[host:h1\] control_adress is not an option; did you mean control_address\?",
+    ),
+    "misspelt_section": (GOOD + "[conductr]\n", r"\[conductr\] is not a section; did you mean"),
+    "unknown_default": (GOOD.replace("state_path", "state_pth"), "did you mean state_path"),
+    "given_twice": (
+        GOOD.replace("hosts = h1, h2", "hosts = h1\nhosts = h2"),
+        "hosts is given 2 times",
+    ),
+    "listed_twice": (GOOD.replace("h1, h2", "h1, h2, h1"), "lists 'h1' 2 times"),
+    "not_listed": (GOOD.replace("h1, h2", "h1"), "describes host 'h2', which .* does not list"),
+    "not_described": (GOOD.replace("h1, h2", "h1, h2, h3"), r"\[host:h3\] libvirt_uri is missing"),
+    "no_hosts": ("", r"\[fleet\] hosts is empty"),
+    "required_missing": (
+        GOOD.replace("control_address = 10.0.0.2\n", ""),
+        r"\[host:h2\] control_address is missing",
+    ),
+    "same_peer": (
+        GOOD.replace("peer_uri = qemu+tls://h2", "peer_uri = qemu+tls://h1"),
+        "same as",
+    ),
+    "same_libvirt": (
+        GOOD.replace("libvirt_uri = qemu+tls://h2", "libvirt_uri = qemu+tls://h1"),
+        "same",
+    ),
+    "encryption": (GOOD.replace("[DEFAULT]", "[DEFAULT]\nmigration_encryption = on"), "on"),
+    "number": (GOOD + "[conductor]\nmax_outgoing = many\n", "max_outgoing"),
+    "too_small": (GOOD + "[conductor]\nmax_outgoing = 0\n", "max_outgoing"),
+    "heartbeat": (GOOD + "[agent]\nheartbeat_s = 14\n", "at least twice"),
+    "any_address": (GOOD.replace("= 10.1.0.2", "= 0.0.0.0"), "means every address"),
+    "shell": (GOOD.replace("= 10.1.0.2", "= 10.1.0.2;reboot"), "neither an IP address nor"),
+    "host_name": (GOOD.replace("h1, h2", "h1, h2/../x"), "not a host name"),
+    "uri": (GOOD.replace("libvirt_uri = qemu+tls://h1.example", "libvirt_uri = xen://h1"), "QEMU"),
+    "api": (GOOD + "[api]\nlisten = http://0.0.0.0:80\n", "other machines could reach it"),
+    "broken_line": (GOOD + "what is this\n", "at .*migrator.conf"),
+    "no_section": ("x = 1\n" + GOOD, "Section must be started"),
+    "postgresql": (
+        GOOD.replace("sqlite:////var/lib/migrator/m.sqlite", "postgresql://x/y"),
+        "SQLite",
+    ),
+    "broker": (
+        GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@b:5672/"),
+        "uses no broker",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD)
+def test_a_configuration_that_cannot_be_meant_is_refused(
+    load: Load, text: str, sentence: str
+) -> None:
+    with pytest.raises(Refused, match=sentence) as caught:
+        load(text)
+    assert caught.value.code == "config.invalid"
+
+
+@pytest.mark.parametrize(
+    "command", ["migrator-conductor", "migrator-agent --host h1", "migrator-api"]
+)
+def test_separate_daemons_without_a_broker_are_refused(load: Load, command: str) -> None:
+    prog, *arguments = command.split()
+    with pytest.raises(Refused, match="needs a message broker"):
+        load(GOOD, prog, *arguments)
+
+
+def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="nowhere"):
+        config.load(["--config-file", str(tmp_path / "nowhere.conf")], "migrator-standalone")
+
+
+def test_a_password_is_not_repeated_in_a_refusal(load: Load) -> None:
+    text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:hidden@b:5672/")
+    with pytest.raises(Refused) as caught:
+        load(text)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu:///system",
+        "qemu+tcp://10.0.0.1/system",
+        "qemu+tls://[fd00::1]:16514/system",
+        "qemu+ssh://root@h1/system?no_tty=1",
+        "qemu+unix:///system?socket=/run/h1/libvirt-sock",
+    ],
+)
+def test_libvirt_uris_of_the_qemu_driver_are_taken(uri: str) -> None:
+    assert addresses.libvirt_uri(uri) == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "h1",
+        "qemu+ext:///system?command=/bin/sh",
+        "qemu+ssh://-oProxyCommand=reboot/system",
+        "qemu+ssh://-x@h1/system",
+        "qemu+tls://h1/system;reboot",
+        "qemu+tls://h1/$(reboot)",
+        "qemu+tls://h1/system\nlisten = x",
+        "qemu+tls://user:secret@h1/system",
+        "qemu+tls://h1:99999/system",
+        "qemu+tls://h1/",
+        "test:///default",
+    ],
+)
+def test_uris_that_could_mean_something_else_are_not(uri: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        addresses.libvirt_uri(uri)
+
+
+def test_a_peer_uri_without_a_host_would_lead_back_to_whoever_opens_it() -> None:
+    with pytest.raises(ValueError, match="names no host"):
+        addresses.peer_uri("qemu:///system")
+
+
+@pytest.mark.parametrize("text", ["", "a b", "-h1", "h1-", "H1", "h\x001", "h1/x", "a" * 64, "é"])
+def test_what_is_no_host_name_is_not_taken_for_one(text: str) -> None:
+    with pytest.raises(ValueError, match="not a host name"):
+        addresses.host_name(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "::", "0.0.0.0", "224.0.0.1", "ff02::1", "fe80::1%eth0", "10.0.0.256", "10.0.0"]
+)
+def test_what_is_not_one_machine_s_address_is_not_taken_for_one(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        addresses.address(text)
+
+
+def test_the_sample_is_what_the_options_say(tmp_path: Path) -> None:
+    fresh = tmp_path / "sample"
+    generator = Path(sys.executable).with_name("oslo-config-generator")
+    rules = TOP / "etc/migrator/config-generator.conf"
+    command = [generator, "--config-file", rules, "--output-file", fresh]
+    subprocess.run(command, check=True, capture_output=True, cwd=TOP)
+    current = (TOP / "etc/migrator/migrator.conf.sample").read_text()
+    assert fresh.read_text() == current, "run: tox -e genconfig"
+
+
+def test_the_example_is_accepted() -> None:
+    example = TOP / "etc/migrator/migrator.conf.example"
+    conf = config.load(["--config-file", str(example)], "migrator-standalone")
+    assert len(config.hosts(conf)) == 3
