@@ -1,0 +1,89 @@
+"""A private RabbitMQ node: own name, own ports, own cookie, nothing outside the lab's directory."""
+
+import signal
+import socket
+
+from nested.errors import LabError
+from nested.processes import Process, Registry, end, wait_until, whole_session
+from nested.record import Record
+
+SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+START_SECONDS = 60
+NAME = "broker"
+# Small and quiet: two schedulers that do not spin; peers are looked for on the loopback address only.
+ERLANG = (
+    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none +A 4"
+    " -kernel inet_dist_use_interface {127,0,0,1}"
+)
+
+
+def ensure(record: Record) -> list[str]:
+    """Start the broker unless it runs, and wait until it speaks AMQP."""
+    registry = Registry(record.layout)
+    started = []
+    if registry.get(NAME) is None:
+        registry.spawn(NAME, [SERVER], _prepare(record))
+        started.append(NAME)
+    if (
+        not wait_until(
+            lambda: _speaks_amqp(record) or registry.get(NAME) is None, START_SECONDS, 0.1
+        )
+        or registry.get(NAME) is None
+    ):
+        raise LabError("broker.start", f"RabbitMQ did not start:\n{registry.log_tail(NAME)}")
+    return started
+
+
+def _prepare(record: Record) -> dict[str, str]:
+    """Write its files and return its environment."""
+    home = record.layout.bulk / "broker"
+    home.mkdir(mode=0o700, exist_ok=True)
+    port = record.ports["amqp"]
+    (home / "rabbitmq.conf").write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{port}\nlisteners.tcp.2 = {record.layout.gateway}:{port}\n"
+        f"default_user = migrator\ndefault_pass = {record.password}\n"
+        "default_vhost = migrator\nloopback_users = none\n"
+        "log.file = false\nlog.console = true\nlog.console.level = warning\n"
+        "management_agent.disable_metrics_collector = true\n"
+        "vm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 50MB\n"
+    )
+    (home / "enabled_plugins").write_text("[].\n")
+    (home / "environment").write_text("")
+    return {
+        "HOME": str(home),
+        "RABBITMQ_NODENAME": f"migratorlab{record.layout.slot}@localhost",
+        "RABBITMQ_CONF_ENV_FILE": str(home / "environment"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
+        "RABBITMQ_DIST_PORT": str(record.ports["distribution"]),
+        "RABBITMQ_SERVER_ERL_ARGS": ERLANG,
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(record.ports["epmd"]),
+    }
+
+
+def _speaks_amqp(record: Record) -> bool:
+    """Say whether the port answers the protocol header with a method frame."""
+    try:
+        with socket.create_connection(
+            (record.layout.gateway, record.ports["amqp"]), timeout=1
+        ) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False
+
+
+def processes(record: Record) -> list[Process]:
+    """Return the node's processes."""
+    process = Registry(record.layout).get(NAME)
+    return whole_session(process) if process else []
+
+
+def stop(record: Record) -> None:
+    """End the node; nothing it holds is kept, so there is no need to be gentle."""
+    end(processes(record), signal.SIGKILL)
