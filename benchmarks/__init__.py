@@ -1,1 +1,1 @@
-"""What migrator costs, measured as ratios within one run: absolute times on a shared machine say little."""
+"""What migrator costs, as ratios within one run: absolute times on a shared machine say little."""

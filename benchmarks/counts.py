@@ -95,14 +95,21 @@ def measure_counts() -> list[Row]:
         print(f"agent calls of the last one: {names}")
     return [
         Row("agent calls per migration", str(most_calls), "<= 12", most_calls <= 12),
-        Row("SQL statements per migration", str(most_statements), "<= 80, aim 40",
-            most_statements <= 80),
+        Row(
+            "SQL statements per migration",
+            str(most_statements),
+            "<= 80, aim 40",
+            most_statements <= 80,
+        ),
     ]
 
 
 def start_agent(bus: Bus, host: LabHost) -> None:
     addresses = HostAddresses(
-        host.libvirt_uri, host.peer_uri, host.address, host.migration_address,
+        host.libvirt_uri,
+        host.peer_uri,
+        host.address,
+        host.migration_address,
         host.migration_address,
     )
     agent = Agent(

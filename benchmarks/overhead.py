@@ -96,8 +96,12 @@ def compare(bare: Sequence[Moved], ours: Sequence[Ours]) -> list[Row]:
             "<= +0.50 s",
             completed - wall <= 0.5,
         ),
-        Row("own overhead per pair, median", f"{statistics.median(own):+.2f} s", "<= 0.50 s",
-            statistics.median(own) <= 0.5),
+        Row(
+            "own overhead per pair, median",
+            f"{statistics.median(own):+.2f} s",
+            "<= 0.50 s",
+            statistics.median(own) <= 0.5,
+        ),
         Row("own overhead per pair, p95", f"{p95:+.2f} s", "<= 1.00 s", p95 <= 1.0),
         Row(
             "downtime, median: ours beside virsh's",

@@ -87,5 +87,10 @@ def peer_uri(text: str) -> str:
 
 
 def is_encrypted(uri: str) -> bool:
-    """Whether control traffic over this libvirt URI is encrypted."""
-    return urlsplit(uri).scheme.partition("+")[2] in ENCRYPTED_TRANSPORTS
+    """Whether control traffic over this libvirt URI is encrypted.
+
+    libvirt's own choice for a URI with a host and no transport is TLS.
+    """
+    parts = urlsplit(uri)
+    transport = parts.scheme.partition("+")[2]
+    return transport in ENCRYPTED_TRANSPORTS or (transport == "" and parts.hostname is not None)

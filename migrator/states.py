@@ -47,7 +47,10 @@ TRANSITIONS: Mapping[tuple[MigrationState, MigrationState], str] = {
     (_S.CLAIMED, _S.ROLLING_BACK): "failed or aborted; the claim must be released",
     (_S.PREPARING, _S.RUNNING): "the source's libvirt has taken the transfer",
     (_S.PREPARING, _S.ROLLING_BACK): "failed or aborted before the transfer began",
-    (_S.RUNNING, _S.POSTCOPY): "the guest runs on the destination and fetches pages from the source",
+    (
+        _S.RUNNING,
+        _S.POSTCOPY,
+    ): "the guest runs on the destination and fetches pages from the source",
     (_S.RUNNING, _S.SWITCHED): "the guest was seen running on the destination",
     (_S.RUNNING, _S.ROLLING_BACK): "failed or aborted before the switch; the source owns the guest",
     (_S.POSTCOPY, _S.POSTCOPY_PAUSED): "pages stopped flowing; the guest waits on the destination",

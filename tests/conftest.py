@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+import migrator  # noqa: F401  # keeps eventlet out before any library could load it
+
 REQUIRED_BY = {"nested": "MIGRATOR_REQUIRE_NESTED", "broker": "MIGRATOR_REQUIRE_BROKER"}
 """marker -> the variable under which a skipped test of that marker is a failure."""
 

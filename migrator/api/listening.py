@@ -27,7 +27,7 @@ def bind_unix(path: str) -> socket.socket:
     """
     _refuse_occupied(path)
     directory = os.path.dirname(path)
-    draft = f"{path}.{os.getpid()}"
+    draft = os.path.join(directory, f".{os.getpid()}")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.makedirs(directory, mode=0o755, exist_ok=True)

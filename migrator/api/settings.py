@@ -10,7 +10,7 @@ from migrator.errors import Refused
 
 DEFAULT_LISTEN = "unix:///run/migrator/api.sock"
 
-MAX_SOCKET_PATH = 90
+MAX_SOCKET_PATH = 98
 """Bytes. The kernel takes 107; the rest is for the name the socket has until it is ready."""
 
 

@@ -49,7 +49,7 @@ def _note(row: Row) -> str:
         return words.printable(row["error_code"])
     if row["state"] == "completed":
         return f"downtime {words.duration_ms(row['downtime_ms'])}"
-    return screen.details(row).partition(",")[0] or screen.stage(row)
+    return screen.brief(row)
 
 
 def _action(action: Row) -> str:
@@ -74,7 +74,9 @@ class ListMigrations(ListCommand):
     empty = "no migration fits"
     table: ClassVar[Columns] = {
         "id": lambda row: words.short_id(row["id"]),
-        **field_columns("instance", "source", "destination", "state"),
+        **field_columns("instance"),
+        "route": lambda row: f"{words.plain(row['source'])} -> {words.plain(row['destination'])}",
+        **field_columns("state"),
         "asked": lambda row: words.ago(row["created_at"]),
         "note": _note,
     }

@@ -87,6 +87,15 @@ def details(view: dict[str, Any]) -> str:
     return ""
 
 
+def brief(view: dict[str, Any]) -> str:
+    """The one thing to know of it beside others."""
+    if view["state"] == "running":
+        left = view["disk_remaining" if view["phase"] == "disk" else "memory_remaining"]
+        if left is not None:
+            return _converging(view) + f"{words.size(left)} left"
+    return details(view) or stage(view)
+
+
 def summary(view: dict[str, Any]) -> str:
     """How it ended, in one line."""
     name = f"{words.printable(view['instance'])}: "

@@ -82,6 +82,8 @@ class _Call(Generic[T]):
     def __init__(self, name: str, work: Callable[[], T]) -> None:
         self._work = work
         self._done = threading.Event()
+        self._ending = threading.Lock()
+        self._late: Callable[[T], None] | None = None
         self._outcome: list[T] = []
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name=name, daemon=True).start()
@@ -91,8 +93,18 @@ class _Call(Generic[T]):
             self._outcome.append(self._work())
         except BaseException as error:
             self._error = error
-        finally:
+        with self._ending:
             self._done.set()
+        if self._late is not None and self._error is None:
+            self._late(self._outcome[0])
+
+    def give_up(self, late: Callable[[T], None]) -> bool:
+        """Wait no longer; ``late`` disposes of a result that comes yet. False: it has ended just now."""
+        with self._ending:
+            if self._done.is_set():
+                return False
+            self._late = late
+            return True
 
     def wait(self, seconds: float) -> bool:
         return self._done.wait(max(seconds, 0.0))
@@ -202,7 +214,6 @@ def open_link(
 ) -> Link:
     """A new connection with keepalive. :raises Transient: ``libvirt.unreachable``"""
     ensure_event_loop()
-    given_up = threading.Event()
 
     def run() -> Link:
         link = Link(libvirt.open(uri))
@@ -213,13 +224,10 @@ def open_link(
         except BaseException:
             link.close()
             raise
-        if given_up.is_set():
-            link.close()
         return link
 
     call = _Call(f"libvirt-open-{role}", run)
-    if not call.wait(deadline_s):
-        given_up.set()
+    if not call.wait(deadline_s) and call.give_up(Link.close):
         raise unreachable(uri, f"it did not answer within {deadline_s:g} s")
     try:
         return call.result()

@@ -13,7 +13,12 @@ import libvirt
 from migrator.compute_agent.attempt_mark import NAMESPACE, parse_mark
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
-from migrator.compute_agent.libvirt_names import job_sample, state_and_reason, statistics
+from migrator.compute_agent.libvirt_names import (
+    PROBE_PREFIX,
+    job_sample,
+    state_and_reason,
+    statistics,
+)
 from migrator.compute_agent.ports import DomainDescription
 from migrator.errors import Refused
 from migrator.messages import DiskFacts
@@ -67,9 +72,11 @@ def need(conn: libvirt.virConnect, instance_id: str) -> libvirt.virDomain:
 
 
 def list_domains(conn: libvirt.virConnect) -> list[DomainSummary]:
-    """Every domain; one that goes while we look is left out."""
+    """Every domain; one that goes while we look is left out, and so are a preflight check's probes."""
     found = []
     for domain in conn.listAllDomains(0):
+        if domain.name().startswith(PROBE_PREFIX):
+            continue
         try:
             found.append(_summary(domain))
         except libvirt.libvirtError as error:

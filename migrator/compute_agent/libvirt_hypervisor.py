@@ -3,7 +3,8 @@
 Connections to the host, each for one thing, so that what hangs in one cannot hold up another:
 
 ===========  ==================================================================================
-events       lifecycle and job events; inventory, which never asks a QEMU anything
+events       lifecycle and job events; inventory, which asks a QEMU nothing unless its guest is paused
+             for a migration
 control      looking at single domains, statistics, abort, destroy, marks
 storage      pools and volume streams; opened at first use. A pool on a dead server hangs, and
              must not hang a fence

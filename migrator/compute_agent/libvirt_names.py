@@ -9,6 +9,9 @@ import libvirt
 
 from migrator.model import DomainState, JobSample, Reason, Statistics
 
+PROBE_PREFIX = "migrator-probe-"
+"""Names of definitions that a preflight check sends from host to host; nobody's guests."""
+
 
 def _names(prefix: str) -> dict[int, str]:
     """number -> lower-case name of libvirt's constants that begin with ``prefix``."""

@@ -17,9 +17,8 @@ import libvirt
 
 from migrator.compute_agent.capabilities import host_capabilities, machine_types
 from migrator.compute_agent.libvirt_connections import Channel
+from migrator.compute_agent.libvirt_names import PROBE_PREFIX
 from migrator.errors import MigratorError, Refused, Transient
-
-PREFIX = "migrator-probe-"
 
 LOOK_S = 15.0
 """A libvirtd that has just started probes its QEMUs for several seconds before it answers."""
@@ -68,7 +67,7 @@ class ProbedHost:
                 conn.getLibVersion(),
                 conn.getVersion(),
                 conn.getCapabilities(),
-                tuple(name for name in names if name.startswith(PREFIX)),
+                tuple(name for name in names if name.startswith(PROBE_PREFIX)),
             )
 
         return self.calls.call(f"looking at {self.name}", read, LOOK_S)
@@ -107,7 +106,7 @@ def probe_definition(instance_id: str, source: HostLook, destination: HostLook) 
         if machine is None:
             continue
         domain = ElementTree.Element("domain", {"type": virt_type})
-        ElementTree.SubElement(domain, "name").text = PREFIX + instance_id[:8]
+        ElementTree.SubElement(domain, "name").text = PROBE_PREFIX + instance_id[:8]
         ElementTree.SubElement(domain, "uuid").text = instance_id
         ElementTree.SubElement(domain, "memory", {"unit": "MiB"}).text = "1"
         system = ElementTree.SubElement(domain, "os")
@@ -146,7 +145,7 @@ class PairProbe:
     @property
     def name(self) -> str:
         """Of the definition."""
-        return PREFIX + self._id[:8]
+        return PROBE_PREFIX + self._id[:8]
 
     def run(self, looks: tuple[HostLook, HostLook]) -> None:
         """Return when the source's daemon has handed the definition to the destination's.

@@ -14,7 +14,12 @@ from typing import Any
 import libvirt
 
 from migrator.compute_agent.libvirt_connections import Channel, Link
-from migrator.compute_agent.libvirt_names import CLOSE_REASONS, event_names, statistics
+from migrator.compute_agent.libvirt_names import (
+    CLOSE_REASONS,
+    PROBE_PREFIX,
+    event_names,
+    statistics,
+)
 from migrator.compute_agent.ports import (
     ConnectionChanged,
     HypervisorEvent,
@@ -97,6 +102,8 @@ class EventFeed:
             link.lose(CLOSE_REASONS.get(reason, f"closed, reason {reason}"))
 
         def on_lifecycle(_conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+            if domain.name().startswith(PROBE_PREFIX):
+                return
             name, detail_name = event_names(event, detail)
             self._tell(link, LifecycleEvent(domain.UUIDString(), domain.name(), name, detail_name))
 

@@ -142,8 +142,12 @@ class Hypervisor(Protocol):
     # -- changing
 
     def set_mark(self, instance_id: str, mark: AttemptMark | None) -> None:
-        """Write or remove the attempt's mark in the domain's metadata, live and persistent. Blocks 30 s
-        and fails while a transfer runs."""
+        """Write or remove the attempt's mark in the domain's metadata, live and persistent. Removing is
+        success where there is no mark and no domain.
+
+        :raises Transient: ``libvirt.error``, at once, while a job runs on either side (libvirt itself
+            would block for 30 s; it still does when a job begins at that very moment).
+        :raises Refused: ``guest.not_active`` when there is no domain to mark."""
         ...
 
     def set_autostart(self, instance_id: str, autostart: bool) -> None: ...

@@ -72,9 +72,7 @@ class Dispatcher:
             return
         held, current = taken
         self._context.mail.open(current.id, current.instance_id)
-        self._context.concurrency.spawn(
-            f"lead-{current.id[:8]}", lambda: self._work(held, current)
-        )
+        self._context.concurrency.spawn(f"lead-{current.id[:8]}", lambda: self._work(held, current))
 
     def _work(self, held: Lead, migration: Migration) -> None:
         lead(self._context, held, migration, self._fleet.settle_quietly)

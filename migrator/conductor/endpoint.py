@@ -161,7 +161,9 @@ class ConductorEndpoint:
         return self.show_host(HostRef(name=request.name))
 
     def list_instances(self, request: Empty) -> InstanceList:
-        return InstanceList(instances=[instance_view(each) for each in self._stores.instances.list()])
+        return InstanceList(
+            instances=[instance_view(each) for each in self._stores.instances.list()]
+        )
 
     def show_instance(self, request: NamedInstance) -> InstanceView:
         return instance_view(self._stores.instances.resolve(request.instance))

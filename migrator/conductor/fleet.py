@@ -137,8 +137,7 @@ class Fleet:
             if host not in known.candidates:
                 raise Refused(
                     "host.unknown",
-                    f"{host} does not define {known.name}; "
-                    f"these do: {', '.join(known.candidates)}",
+                    f"{host} does not define {known.name}; these do: {', '.join(known.candidates)}",
                     known=list(known.candidates),
                 )
             chosen = replace(known, host=host, status=InstanceStatus.SHUTOFF)
@@ -155,11 +154,16 @@ class Fleet:
 
 def progress_of(sample: JobSample) -> Progress:
     """libvirt's counters as an operator reads them: disks first, then memory."""
-    disks = sample.disk_remaining > 0 and sample.memory_total == 0
+    if sample.memory_total == 0:
+        return Progress(
+            phase=Phase.DISK if sample.disk_remaining else Phase.MEMORY,
+            disk_total=sample.disk_total,
+            disk_remaining=sample.disk_remaining,
+        )
     return Progress(
-        phase=Phase.DISK if disks else Phase.MEMORY,
-        memory_total=sample.memory_total or None,
-        memory_remaining=sample.memory_remaining if sample.memory_total else None,
+        phase=Phase.MEMORY,
+        memory_total=sample.memory_total,
+        memory_remaining=sample.memory_remaining,
         disk_total=sample.disk_total,
         disk_remaining=sample.disk_remaining,
         iteration=sample.memory_iteration,

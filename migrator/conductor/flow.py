@@ -38,9 +38,7 @@ LIVE_STEPS: tuple[type[Step], ...] = (
     Commit,
 )
 
-ROLLS_BACK = frozenset(
-    {MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING}
-)
+ROLLS_BACK = frozenset({MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING})
 """Where a failed step has something to undo."""
 DATABASE_PAUSE_S = 1.0
 UNDO_PAUSE_S = 10.0
@@ -54,26 +52,26 @@ def run_flow(run: Run) -> bool:
     backend = run.context.stores.journal.flow_backend(run.lead)
     flow = linear_flow.Flow(run.migration.id)
     flow.add(*(_StepTask(step(), run) for step in LIVE_STEPS))
-    engine = engines.load(
-        flow, flow_detail=backend.flow_detail(), backend=backend, engine="serial"
-    )
+    engine = engines.load(flow, flow_detail=backend.flow_detail(), backend=backend, engine="serial")
     try:
         engine.run()
     except MigratorError as error:
-        if isinstance(error, Fenced):
-            raise
+        _raise_if_not_a_steps(error)
     except taskflow_errors.WrappedFailure as wrapped:
-        _raise_if_fenced(wrapped)
+        for failure in wrapped:
+            _raise_if_not_a_steps(failure.exception)
     reverted: bool = engine.storage.get_flow_state() == states.REVERTED
     if not reverted and run.migration.state is not MigrationState.SWITCHED:
         raise Broken("internal", f"migration {run.migration.id} stopped half-way")
     return not reverted
 
 
-def _raise_if_fenced(wrapped: Any) -> None:
-    for failure in wrapped:
-        if failure.check(Fenced) and failure.exception is not None:
-            raise failure.exception
+def _raise_if_not_a_steps(error: BaseException | None) -> None:
+    """A step's failure has been undone; the journal's own is for whoever leads next."""
+    if isinstance(error, Fenced):
+        raise error
+    if isinstance(error, Transient) and error.code.startswith("database."):
+        raise error
 
 
 class _StepTask(task.Task):  # type: ignore[misc]

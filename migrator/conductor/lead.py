@@ -9,7 +9,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.flow import remembered_error, run_flow
 from migrator.conductor.ports import Lead
 from migrator.conductor.run import Run
-from migrator.errors import Fenced, MigratorError, Refused, Transient
+from migrator.errors import Fenced, MigratorError, Refused
 from migrator.model import DropClaim, Migration
 from migrator.states import MigrationState
 
@@ -32,9 +32,9 @@ def lead(
             settled(migration.instance_id)
     except Fenced as fenced:
         LOG.warning("migration %s is led elsewhere now: %s", migration.id, fenced)
-    except Transient as error:
-        # The journal itself could not be written: the lease runs out and the flow is resumed.
-        LOG.error("migration %s is left to its next leader: %s", migration.id, error)
+    except MigratorError as error:
+        # The journal itself could not be written, or a bug: the dispatcher takes the flow up again.
+        LOG.error("migration %s is taken up again later: %s", migration.id, error)
     finally:
         context.mail.close(migration.id)
         context.dispatch.put(migration.id)

@@ -235,4 +235,3 @@ class Stores:
     hosts: HostStore
     instances: InstanceStore
     claims: ClaimStore
-

@@ -73,7 +73,7 @@ class Todos:
             self._context.concurrency.spawn(
                 f"todo-{migration_id[:8]}-{host}", _bound(self._work_group, todos)
             )
-        upcoming = stores.migrations.next_todo_in()
+        upcoming = stores.migrations.next_todo_in(self._context.settings.name)
         return IDLE_S if upcoming is None else min(max(upcoming, 0.05), IDLE_S)
 
     def _work_group(self, todos: Sequence[Todo]) -> None:

@@ -120,5 +120,3 @@ def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:
         score=None if refusals else judged.score,
         refusals=refusals,
     )
-
-

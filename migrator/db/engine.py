@@ -53,9 +53,13 @@ class Database:
 
     :param url: ``sqlite:////path`` or ``postgresql+psycopg://user:password@host/name``.
     :param now: SQLite's clock for leases and due times; PostgreSQL has its own.
+    :param busy_s: how long a writer waits for others before it says ``database.busy``.
     """
 
-    def __init__(self, url: str, now: Callable[[], datetime] = _system_now) -> None:
+    def __init__(
+        self, url: str, now: Callable[[], datetime] = _system_now, busy_s: float = BUSY_S
+    ) -> None:
+        self._busy_s = busy_s
         self.url = parse_url(url)
         self.statements = 0
         """SQL statements sent so far, BEGIN, COMMIT and PRAGMA apart; for tests and benchmarks."""
@@ -130,8 +134,8 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
             return
-        if not self._write_lock.acquire(timeout=BUSY_S):
-            raise busy(f"another writer of this process has held it for {BUSY_S:.0f} s")
+        if not self._write_lock.acquire(timeout=self._busy_s):
+            raise busy(f"another writer of this process has held it for {self._busy_s:g} s")
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -141,14 +145,14 @@ class Database:
     # -- engines
 
     def _sqlite(self) -> Engine:
-        engine = create_engine(self.url, pool_size=8, max_overflow=24, pool_timeout=BUSY_S)
+        engine = create_engine(self.url, pool_size=8, max_overflow=24, pool_timeout=self._busy_s)
 
         @event.listens_for(engine, "connect")
         def connect(dbapi: Any, record: object) -> None:
             # sqlite3 would begin (deferred) transactions of its own accord.
             dbapi.isolation_level = None
             for pragma in (
-                f"busy_timeout={int(BUSY_S * 1000)}",
+                f"busy_timeout={int(self._busy_s * 1000)}",
                 "journal_mode=WAL",
                 "synchronous=NORMAL",
                 "foreign_keys=ON",
@@ -176,8 +180,8 @@ class Database:
     def _postgresql(self) -> Engine:
         settings = {
             "timezone": "UTC",
-            "lock_timeout": int(BUSY_S * 1000),
-            "statement_timeout": int(BUSY_S * 2000),
+            "lock_timeout": int(self._busy_s * 1000),
+            "statement_timeout": int(self._busy_s * 2000),
             "idle_in_transaction_session_timeout": STALLED_S * 1000,
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -185,7 +189,7 @@ class Database:
             self.url,
             pool_size=8,
             max_overflow=24,
-            pool_timeout=BUSY_S,
+            pool_timeout=self._busy_s,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": options},
         )

@@ -4,7 +4,8 @@ One row per step. A row's write and the comparison of the epoch are one statemen
 migration's row if that has the leader's epoch and touches nothing otherwise, so that a leader that
 was replaced can write nothing more. Every write is a transaction of its own.
 
-What is not kept, and why: a step's ``progress`` (two writes per step that nobody reads), and the
+What is not kept, and why: a step's ``progress`` (two writes per step that nobody reads), that a step
+has begun (whoever resumes runs it again either way, and every step looks before it acts), and the
 flow's own state. taskflow starts a flow that was stored as REVERTED all over again; without that
 state it sees from its steps that there is nothing left to do, and raises the failure again. A step
 whose undo failed is loaded as one whose undo was interrupted: the next leader tries it again.
@@ -99,7 +100,8 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
             # taskflow drops the results now; who tries the undo again needs them.
             columns["results"] = stored.get("results")
         changed = {key: value for key, value in columns.items() if stored.get(key) != value}
-        if changed:
+        begun = set(changed) == {"state"} and atom_detail.state == states.RUNNING
+        if changed and not begun:
             fence = select(migrations.c.id).where(led(self._lead)).with_for_update()
             write = (
                 update(migration_steps)

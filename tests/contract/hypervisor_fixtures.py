@@ -224,6 +224,7 @@ class LabHosts:
         return done.stdout
 
     def up(self) -> None:
+        self.lab("down")  # what an interrupted run left behind
         self.lab("up", "--no-services", "--hosts", "2")
         self.hosts = json.loads(self.lab("hosts", "-f", "json"))
 

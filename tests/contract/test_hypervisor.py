@@ -265,6 +265,7 @@ def test_destroying_keeps_the_definition(world: World) -> None:
     host.destroy(guest)
     view = host.view(guest)
     assert (view.state, view.persistent) == (DomainState.SHUTOFF, True)
+    eventually(lambda: ("stopped", "destroyed") in lifecycle(world.source, guest))
 
 
 # ---------------------------------------------------------------- transfers

@@ -244,7 +244,7 @@ class FakeConductor:
 
     # -- inside
 
-    def _enter(self, name: str) -> threading.RLock:  # type: ignore[valid-type]
+    def _enter(self, name: str) -> threading.RLock:
         self.calls.append(name)
         if self.failing is not None:
             raise self.failing

@@ -46,23 +46,8 @@ __all__ = [
 ]
 
 FLAGS = frozenset(
-    [
-        "live",
-        "peer2peer",
-        "persist_dest",
-        "undefine_source",
-        "unsafe",
-        "tls",
-        "abort_on_error",
-        "auto_converge",
-        "rdma_pin_all",
-        "compressed",
-        "parallel",
-        "change_protection",
-        "offline",
-        "paused",
-        "tunnelled",
-    ]
+    {"live", "peer2peer", "persist_dest", "undefine_source", "unsafe", "tls", "abort_on_error"}
+    | {"auto_converge", "parallel", "change_protection"}
 )
 """Flags the fake takes; what it cannot do (disks, post-copy) it does not."""
 ABSENT = DomainView(DomainState.ABSENT)
@@ -292,6 +277,7 @@ class FakeHypervisor(FakeHost):
         with self.fleet.lock:
             domain = self.domains.get(instance_id)
             if domain is not None and domain.active:
+                self.emit(domain, "shutdown", "host")
                 self.end(domain, "destroyed")
 
     def undefine(self, instance_id: str) -> None:

@@ -61,7 +61,7 @@ class FakePools:
 
     def write_identity(self, name: str) -> PoolIdentity:
         pool = self._file_pool(name)
-        pool.storage.token = pool.storage.token or f"token-of-{id(pool.storage)}"
+        pool.storage.token = pool.storage.token or f"token-{self._host_uuid}"
         pool.storage.nonces[self._host_uuid] = self._nonce
         return PoolIdentity(
             name=name,

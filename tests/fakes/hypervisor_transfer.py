@@ -226,12 +226,15 @@ class FakeTransfer:
             self.destination.emit(arriving, "resumed", "migrated")
 
     def _give_up_after_lost_reply(self) -> None:
-        """libvirt's source believes the destination dead and resumes its guest, if it still can."""
+        """libvirt's source believes the destination dead and resumes its guest, if it still can.
+
+        It says ``resumed``/``migrated`` then, like a destination after a switch.
+        """
         self.domain.transfer = None
         if self.source.find(self.domain.id) is self.domain and self.domain.active:
             self.domain.state = DomainState.RUNNING
             self.domain.reason = Reason.MIGRATION_CANCELED
-            self.source.emit(self.domain, "resumed", "unpaused")
+            self.source.emit(self.domain, "resumed", "migrated")
         raise Broken("transfer.failed", f"internal error: {Signal.CUT.value}")
 
     def _finish(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from migrator.compute_agent.libvirt_hypervisor import LibvirtHypervisor
+
 TOP = Path(__file__).parents[2]
 LAB = "status"
 
@@ -109,6 +111,22 @@ def test_hosts_that_do_not_reach_each_other_are_found_and_keep_no_trace(
     assert len(found) == 2
     assert all("libvirt.unreachable" in line and " -> " in line for line in found)
     assert lab.definitions() == []
+
+
+def test_an_agent_takes_a_probe_for_nobody_s_guest(lab: Lab, tmp_path: Path) -> None:
+    uri = lab.hosts[0]["libvirt_uri"]
+    definition = tmp_path / "probe.xml"
+    definition.write_text(
+        "<domain type='qemu'><name>migrator-probe-0</name><memory unit='MiB'>1</memory>"
+        "<os><type>hvm</type></os></domain>"
+    )
+    hypervisor = LibvirtHypervisor(uri)
+    run("virsh", "-c", uri, "define", definition)
+    try:
+        assert list(hypervisor.list_domains()) == []
+    finally:
+        run("virsh", "-c", uri, "undefine", "migrator-probe-0")
+        hypervisor.close()
 
 
 def test_a_host_whose_libvirt_is_dead_is_found(lab: Lab, configuration: Path) -> None:

@@ -22,7 +22,7 @@ def _directory(host: HostLayout) -> Path:
 
 
 def share(hosts: list[HostLayout]) -> None:
-    """Give every host that has none the kept answers, once the first of them has seen that they still fit."""
+    """Give the hosts that have none the kept answers, once one of them has seen that they fit."""
     fresh = [host for host in hosts if not any(_directory(host).glob("*.xml"))]
     if not fresh:
         return

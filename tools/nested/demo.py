@@ -25,12 +25,12 @@ from nested.processes import Registry, wait_until
 from nested.record import Record, load, load_existing
 
 GUEST = "demo"
-MEMORY_MIB, DIRTY_MIB, DIRTY_RATE_MIB_S, DISK_MIB = 512, 64, 16, 64
+MEMORY_MIB, DIRTY_MIB, DIRTY_RATE_MIB_S, DISK_MIB = 256, 48, 16, 64
 CALM_BEATS = 3  # a blackout shows in at most two heartbeats after the switch
 CALM_SECONDS = 30
 SENT_FIELDS = ("memory_processed", "disk_processed")
 
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

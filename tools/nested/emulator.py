@@ -1,4 +1,4 @@
-"""The QEMU inside the hosts: the machine's own, behind a wrapper where it would corrupt moving guests."""
+"""The QEMU of the hosts: the machine's, behind a wrapper where it would corrupt moving guests."""
 
 import functools
 import re

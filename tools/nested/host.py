@@ -248,7 +248,7 @@ def _start_anchor(host: HostLayout, registry: Registry) -> Process:
 
 
 def _wrap_emulator(host: HostLayout) -> str:
-    """Return the mounts that put the wrapper in QEMU's place, and the real one where the wrapper looks."""
+    """Return the mounts that put the wrapper in QEMU's place and QEMU where the wrapper looks."""
     real, wrapper = shlex.quote(f"{host.run}/usr"), shlex.quote(str(emulator.WRAPPER))
     return f"mount --bind /usr {real}\nmount --bind {wrapper} {emulator.PATH}"
 

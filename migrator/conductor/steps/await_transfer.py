@@ -28,11 +28,13 @@ class _Seen:
     """What is known of the transfer so far."""
 
     ended: bool = False
+    moved: bool = False
+    """libvirt's call has returned and said so."""
     error: str | None = None
     abort_sent: bool = False
     look: bool = True
-    unanswered: bool = False
-    """A host did not answer the last look."""
+    away: frozenset[str] = frozenset()
+    """Hosts that did not answer the last look."""
     attention: str | None = None
 
 
@@ -58,7 +60,7 @@ class AwaitTransfer(Step):
     def _wait(self, run: Run, seen: _Seen) -> str | None:
         """Take one message; the reason when it alone proves the switch."""
         hurry = seen.ended or seen.abort_sent
-        item = run.inbox.get(RESOLVING_S if hurry else AWAY_S if seen.unanswered else QUIET_S)
+        item = run.inbox.get(RESOLVING_S if hurry else AWAY_S if seen.away else QUIET_S)
         match item:
             case DomainEvent(event="resumed", detail="migrated") if item.host == run.destination:
                 # An agent repeats an arrival until it is heard, with what it sees by then: the
@@ -71,23 +73,23 @@ class AwaitTransfer(Step):
             case DomainEvent() if item.event in ENDINGS:
                 seen.look = True
             case TransferEnded() if item.attempt == run.migration.attempt:
-                seen.ended, seen.error, seen.look = True, item.error, True
+                seen.ended, seen.moved, seen.error, seen.look = True, item.ok, item.error, True
             case Wake():
                 run.reread()
             case None:
                 run.reread()
                 silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
-                seen.look = hurry or seen.unanswered or silent
+                seen.look = hurry or bool(seen.away) or silent
         return None
 
     def _look(self, run: Run, seen: _Seen) -> str | None:
         """Read both hosts and the table; the reason when the guest has switched."""
         seen.look = False
-        source, destination = _inspect(run, run.source), _inspect(run, run.destination)
-        seen.unanswered = source is None or destination is None
+        source, destination = (_inspect(run, host, seen) for host in (run.source, run.destination))
         transfer = source.transfer if source else None
         if transfer is not None and transfer.ended:
-            seen.ended, seen.error = True, seen.error or transfer.error
+            seen.ended, seen.moved = True, bool(transfer.ok)
+            seen.error = seen.error or transfer.error
         nobody_runs_it = source is not None and transfer is None
         judgement = judge(
             source.view if source else None,
@@ -102,9 +104,10 @@ class AwaitTransfer(Step):
             case Verdict.FORWARD:
                 return text
             case Verdict.SPLIT_BRAIN:
-                run.note("alarm", text)
-                run.update(attention=f"two were running: {text}; the source's is destroyed")
+                run.note("alarm", f"two were running: {text}")
                 return text
+            case Verdict.GUEST_DIED if seen.moved:
+                return f"libvirt moved the guest, which has ended on {run.destination} since"
             case Verdict.GUEST_DIED:
                 raise Refused("guest.died", f"{text}; it is on {run.source} as it ended there")
             case Verdict.ROLL_BACK | Verdict.STOP_AND_ROLL_BACK:
@@ -130,15 +133,18 @@ class AwaitTransfer(Step):
         seen.ended = seen.ended or answer.result == "aborted"
 
 
-def _inspect(run: Run, host: str) -> Inspected | None:
+def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:
     """What a host says now; None when it does not answer, which is never the same as absent."""
+    request = InstanceRef(instance_id=run.migration.instance_id)
     try:
-        return run.context.agents.inspect(
-            host, InstanceRef(instance_id=run.migration.instance_id)
-        )
+        answer = run.context.agents.inspect(host, request)
     except Transient as error:
-        run.note("observed", f"{host} does not answer: {error.message}", code=error.code)
+        if host not in seen.away:
+            run.note("observed", f"{host} does not answer: {error.message}", code=error.code)
+        seen.away |= {host}
         return None
+    seen.away -= {host}
+    return answer
 
 
 def _say(run: Run, seen: _Seen, attention: str | None) -> None:

@@ -97,6 +97,4 @@ class Place(Step):
         return True
 
     def _release(self, run: Run, why: str) -> None:
-        run.move(
-            MigrationState.SCHEDULING, why, [DropClaim(run.destination)], destination=None
-        )
+        run.move(MigrationState.SCHEDULING, why, [DropClaim(run.destination)], destination=None)

@@ -6,8 +6,9 @@ import msgspec
 
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
+from migrator.conductor.steps.commit import commit
 from migrator.conductor.steps.place import Placed
-from migrator.errors import Transient
+from migrator.errors import Refused, Transient
 from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
 from migrator.model import AddTodo, TodoKind
@@ -54,6 +55,11 @@ class PrepareDestination(Step):
             run.note("step", f"{host} is to be cleaned later: {away.message}", code=away.code)
             run.update([AddTodo(TodoKind.UNDO_DESTINATION, host)])
             run.context.todo.put(host)
+        except Refused as refused:
+            if refused.code != "abort.too_late":
+                raise
+            run.note("alarm", f"{host}: {refused.message}")
+            commit(run, results, "found on the destination while rolling back")
         else:
             for removed in undone.removed:
                 run.note("step", f"{host}: removed {removed}")

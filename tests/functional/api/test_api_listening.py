@@ -35,7 +35,7 @@ def _server(listen: str, started: list[ApiServer]) -> ApiServer:
 def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(
     tmp_path: Path, servers: list[ApiServer]
 ) -> None:
-    path = tmp_path / "run" / "migrator" / "api.sock"
+    path = tmp_path / "a" / "b" / "api.sock"
     server = _server(f"unix://{path}", servers)
     server.start()
     mode = path.lstat().st_mode

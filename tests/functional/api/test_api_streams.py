@@ -111,7 +111,7 @@ def test_half_of_the_threads_may_watch_and_the_others_stay_free(api: RunningApi)
 
 def test_a_stream_survives_a_conductor_that_is_away_for_a_moment(api: RunningApi) -> None:
     made = api.migrate()
-    states = []
+    states: list[str] = []
     with api.http.stream("GET", f"/v1/migrations/{made['id']}/events", headers=SSE) as stream:
         for kind, data in read_events(stream):
             if kind == "progress" and not states:

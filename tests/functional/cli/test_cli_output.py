@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from migrator.cli import words
 from migrator.cli.app import COMMANDS

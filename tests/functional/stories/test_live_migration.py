@@ -25,7 +25,8 @@ def test_a_persistent_guest_moves_and_ends_defined_only_where_it_runs(
     assert (there.persistent, there.autostart, there.mark) == (True, True, None)
     assert service.claims() == [("h2", "web1", "use")]
     assert service.show_instance("web1").host == "h2"
-    assert ended.downtime_ms is not None and ended.total_ms is not None
+    assert ended.downtime_ms is not None
+    assert ended.total_ms is not None
 
 
 def test_a_transient_guest_stays_transient(service: ServiceUnderTest) -> None:

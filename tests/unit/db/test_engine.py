@@ -154,11 +154,11 @@ def test_read_then_write_by_many_threads_of_two_processes_loses_nothing(
 
 
 def test_a_writer_that_waits_too_long_is_told_that_the_database_is_busy(
-    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+    url: str,
 ) -> None:
-    monkeypatch.setattr(engine_module, "BUSY_S", 0.05)
-    for rival in (database, Database(url)):
-        with database.writer(), pytest.raises(Transient) as raised, rival.writer():
+    hasty = Database(url, busy_s=0.05)
+    for rival in (hasty, Database(url, busy_s=0.05)):
+        with hasty.writer(), pytest.raises(Transient) as raised, rival.writer():
             pass
         assert raised.value.code == "database.busy"
 
