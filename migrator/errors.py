@@ -20,7 +20,6 @@ from typing import Any
 CODES: Mapping[str, int] = {
     "abort.too_late": 409,
     "api.unreachable": 503,
-    "claim.capacity": 422,
     "claim.conflict": 503,
     "claim.stale": 409,
     "command.deadline": 503,

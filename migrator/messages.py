@@ -258,9 +258,13 @@ class Aborted(Message, frozen=True):
 class FenceSource(Command, frozen=True):
     """The destination runs the guest: destroy what is left of it here, never anything else."""
 
+    sure: bool = False
+    """The destination has just been seen to have it: also destroy what does not look left behind."""
+
 
 class SourceFenced(Message, frozen=True):
-    """``gone``, ``destroyed`` or ``destroyed_running`` (two were running: raise the alarm)."""
+    """``gone``, ``destroyed``, ``destroyed_running`` (two were running: raise the alarm), or
+    ``may_have_returned``: nothing was done, look at the destination and ask again with ``sure``."""
 
     result: str
 
@@ -285,7 +289,7 @@ class ReleaseSource(Command, frozen=True):
 
 
 class SourceReleased(Message, frozen=True):
-    """What the source now says: always absent."""
+    """How the source looks now: absent, unless the guest came back by other hands."""
 
     view: DomainView
     statistics: Statistics | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import falcon
 import msgspec
@@ -57,7 +57,7 @@ def convert(fields: dict[str, Any], ask: type[A], strict: bool) -> A:
     try:
         return msgspec.convert(fields, ask, strict=strict)
     except msgspec.ValidationError as error:
-        raise _explain(str(error)) from None
+        raise _explain(str(error), ask) from None
 
 
 def invalid(message: str, field: str | None = None) -> Refused:
@@ -76,7 +76,13 @@ def _json_object(req: falcon.Request) -> dict[str, Any]:
         raise falcon.HTTPUnsupportedMediaType(
             description=f"a body must be application/json, not {media or 'of no type'}"
         )
-    raw = req.bounded_stream.read(MAX_BODY)
+    try:
+        raw = req.bounded_stream.read(MAX_BODY)
+    except OSError:
+        # A client that went away reads no answer; one that is only slow does.
+        raise falcon.HTTPError(
+            408, description="the body did not arrive whole and in time; nothing was changed"
+        ) from None
     try:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -99,7 +105,7 @@ def _idempotency_key(route: Route[Any], req: falcon.Request, fields: dict[str, A
         )
 
 
-def _explain(text: str) -> Refused:
+def _explain(text: str, ask: type[Ask]) -> Refused:
     found = _WHERE.match(text)
     assert found is not None
     what, field = found["what"], found["field"] or None
@@ -109,6 +115,8 @@ def _explain(text: str) -> Refused:
     missing = re.match(r"Object missing required field `(.*)`", what)
     if missing:
         return invalid(f"{missing[1]} is missing", missing[1])
+    if what.startswith("Invalid enum value") and field:
+        what = f"must be one of: {', '.join(get_args(get_type_hints(ask)[field]))}"
     if "matching regex" in what:
         slash = "'/' and " if "[^/" in what else ""
         what = f"{slash}control characters are not allowed"

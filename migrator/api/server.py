@@ -106,10 +106,14 @@ class _Request(cheroot.server.HTTPRequest):
         return read
 
     def send_headers(self) -> None:
-        self.conn.refused_early = int(self.status[:3]) == 413
+        # cheroot would wait for the rest of a body that nobody wants, before it answers.
+        self.conn.refused_early = getattr(self.rfile, "remaining", 0) > 0
+        self.close_connection = self.close_connection or self.conn.refused_early
         super().send_headers()
 
     def simple_response(self, status: str, msg: str = "") -> None:
+        if status.startswith("505"):
+            status, msg = "400 Bad Request", "the request is not HTTP/1.0 or HTTP/1.1"
         code = "request.too_large" if status[:3] in {"413", "414"} else "request.invalid"
         body = document(Refused(code, msg or f"the request could not be read: {status[4:]}"))
         self.close_connection = True

@@ -40,14 +40,23 @@ COMMANDS = {
 DESCRIPTION = """\
 Move running virtual machines between libvirt hosts.
 
-The service is found through MIGRATOR_ENDPOINT (unix:///PATH or http://127.0.0.1:PORT; default
-unix:///run/migrator/api.sock). Exit codes: 0 done or accepted, 1 ended failed, cancelled or lost,
-2 refused or wrong input, 3 service unreachable or outcome unknown, 130 interrupted.
+The service is found through MIGRATOR_ENDPOINT: unix:///PATH or
+http://127.0.0.1:PORT; default unix:///run/migrator/api.sock.
+
+Exit codes: 0 done or accepted; 1 ended failed, cancelled or lost; 2 refused or
+wrong input; 3 service unreachable or outcome unknown; 130 interrupted.
 """
+
+LIKELY = 0.6
+"""Likeness (0 to 1) from which on a word was probably meant to be another."""
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; the exit code."""
+    for word in arguments:
+        if not _is_text(word):
+            print(f"request.invalid: {word!a} is not UTF-8 text", file=sys.stderr)
+            return REFUSED
     app = Migrator(DESCRIPTION, version(), CommandManager())
     for name, target in COMMANDS.items():
         entry = EntryPoint(name, f"{__package__}.{target}", PROGRAM)
@@ -56,6 +65,15 @@ def run(arguments: list[str]) -> int:
         return app.run(arguments)
     except SystemExit as ended:
         return int(ended.code or DONE)
+
+
+def _is_text(word: str) -> bool:
+    """False for bytes that Python could not decode and smuggles in as surrogates."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Migrator(App):
@@ -94,7 +112,7 @@ class Migrator(App):
 
     def interact(self) -> None:
         self.parser.print_usage(self.stderr)
-        print(f"request.invalid: say what to do; {_some(list(COMMANDS))}", file=self.stderr)
+        print(f"request.invalid: say what to do; {LIST_THEM}", file=self.stderr)
         raise SystemExit(REFUSED)
 
     def run_subcommand(self, argv: list[str]) -> int:
@@ -107,6 +125,9 @@ class Migrator(App):
         return super().run_subcommand(argv)
 
 
+LIST_THEM = f"`{PROGRAM} help` lists the commands"
+
+
 def _refuse_option(message: str) -> None:
     print(f"request.invalid: {message}; `{PROGRAM} --help` has the options", file=sys.stderr)
     raise SystemExit(REFUSED)
@@ -115,18 +136,16 @@ def _refuse_option(message: str) -> None:
 def explain_unknown(argv: Sequence[str]) -> str:
     """Why these words are no command, and what was probably meant."""
     wanted = [word for word in argv if not word.startswith("-")][:2]
-    noun, verb = [*wanted, "", ""][:2]
+    if not wanted:
+        return f"{argv[0]!a} needs a command; {LIST_THEM}"
+    noun, verb = [*wanted, ""][:2]
     unknown = f"{' '.join(wanted)!a} is no command"
-    nouns = difflib.get_close_matches(noun, {name.split()[0] for name in COMMANDS}, 1, 0.5)
+    nouns = difflib.get_close_matches(noun, {name.split()[0] for name in COMMANDS}, 1, LIKELY)
     if not nouns:
-        return f"{unknown}; {_some(list(COMMANDS))}"
+        return f"{unknown}; {LIST_THEM}"
     names = [name for name in COMMANDS if name.split()[0] == nouns[0]]
-    verbs = difflib.get_close_matches(verb, [name.partition(" ")[2] for name in names], 1, 0.5)
+    verbs = difflib.get_close_matches(verb, [name.partition(" ")[2] for name in names], 1, LIKELY)
     if verbs or len(names) == 1:
         meant = " ".join([nouns[0], *verbs]).strip()
         return f"{unknown}; did you mean {meant!r}?"
-    return f"{unknown}; {_some(names)}"
-
-
-def _some(names: list[str]) -> str:
-    return f"there are: {', '.join(names)} (`{PROGRAM} help COMMAND` explains one)"
+    return f"{unknown}; there are: {', '.join(names)}"

@@ -26,6 +26,15 @@ from migrator.cli.exits import DONE, INTERRUPTED, REFUSED, UNKNOWN, CommandFaile
 PROGRAMS = frozenset({"json", "yaml"})
 SHELLS = frozenset({"csv", "value", "shell"})
 
+OUTPUT_HELP = {
+    "--format": "how to print it: table (the default), ",
+    "--column": "print this field only; may be repeated",
+    "--sort-column": "sort by this field; may be repeated, the first counts most",
+    "--sort-ascending": "smallest first (the default)",
+    "--sort-descending": "largest first",
+}
+"""The options of cliff's that are explained; the others work and are not worth a line."""
+
 Row = dict[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]
 """Column of a table -> what a person reads in it."""
@@ -43,6 +52,10 @@ def field_columns(*names: str) -> Columns:
         return lambda row: words.field(name, row.get(name))
 
     return {name: column(name) for name in names}
+
+
+class PlainHelp(argparse.HelpFormatter):
+    """Not cliff's own, whose colours count as width and push the explanations out of line."""
 
 
 class ApiCommand(Command):
@@ -66,6 +79,7 @@ class ApiCommand(Command):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
+        parser.formatter_class = PlainHelp
         # argparse's own form of an error has no code.
         vars(parser)["error"] = _error_of(parser)
         return parser
@@ -119,6 +133,11 @@ class _Shown(ApiCommand):
     table: ClassVar[Columns]
     """What a person sees when no column was asked for."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        _explain_output(parser)
+        return parser
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         try:
             self._check_columns(parsed_args)
@@ -151,14 +170,29 @@ class _Shown(ApiCommand):
         return {**self.table, **field_columns(*(key for key in self.keys if key not in self.table))}
 
 
+def _explain_output(parser: argparse.ArgumentParser) -> None:
+    for group in parser._action_groups[2:]:  # after argparse's two own
+        group.title, group.description = "output", None
+        for action in group._group_actions:
+            name = action.option_strings[-1]
+            action.help = OUTPUT_HELP.get(name, argparse.SUPPRESS)
+            if name == "--format":
+                formats = [each for each in action.choices or () if each != "table"]
+                action.metavar, action.help = "FORMAT", action.help + ", ".join(formats)
+            elif name == "--sort-column":
+                action.metavar = "COLUMN"
+
+
 def _for_shells(value: Any) -> Any:
+    if value is None:
+        return ""
     return json.dumps(value) if isinstance(value, list | dict | bool) else value
 
 
 class ListCommand(_Shown, Lister):
     """Prints many objects."""
 
-    empty: ClassVar[str]
+    empty: str
     """What is said when there are none."""
 
     def fetch(self, parsed: argparse.Namespace) -> list[Row]:
@@ -207,9 +241,23 @@ class ShowCommand(_Shown, ShowOne):
     table: ClassVar[Columns] = {}
     """Fields that need more than their unit to be read by people."""
 
+    sentence = ""
+    """What a person reads instead of the table of the whole object."""
+
     def fetch(self, parsed: argparse.Namespace) -> Row:
         """The API's object."""
         raise NotImplementedError
+
+    def produce_output(
+        self, parsed: argparse.Namespace, names: Sequence[str], values: Sequence[Any]
+    ) -> int:
+        if not self.sentence:
+            return super().produce_output(parsed, names, values)
+        if parsed.formatter == "table" and not parsed.columns:
+            self.app.stdout.write(f"{self.sentence}\n")
+            return DONE
+        say(self.sentence)
+        return super().produce_output(parsed, names, values)
 
     def take_action(self, parsed: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         row = self.fetch(parsed)

@@ -12,6 +12,15 @@ from migrator.cli.base import Columns, ListCommand, Row, field_columns
 from migrator.cli.exits import DONE
 from migrator.cli.follow import Event, follow
 from migrator.cli.migrations import add_migration
+from migrator.states import MigrationState
+
+_LONGEST = max(map(len, MigrationState))
+
+
+def _event(row: Row) -> str:
+    """The state it has come to; of other events the kind."""
+    state = row["facts"].get("to") if row["kind"] == "state" else None
+    return words.printable(state or row["kind"])
 
 
 class ListEvents(ListCommand):
@@ -19,7 +28,11 @@ class ListEvents(ListCommand):
 
     keys = ("seq", "at", "kind", "text", "facts")
     empty = "nothing has happened to it yet"
-    table: ClassVar[Columns] = {"after": lambda row: "", **field_columns("kind", "text")}
+    table: ClassVar[Columns] = {
+        "after": lambda row: "",
+        "event": _event,
+        **field_columns("text"),
+    }
 
     _followed = False
     _began: datetime | None = None
@@ -69,8 +82,8 @@ class ListEvents(ListCommand):
         return rows
 
     def _print_line(self, row: Row) -> None:
-        kind, text = words.printable(row["kind"]), words.printable(row["text"])
-        self.app.stdout.write(f"{self._after(row):>12}  {kind:<8}  {text}\n")
+        text = words.printable(row["text"])
+        self.app.stdout.write(f"{self._after(row):>12}  {_event(row):<{_LONGEST}}  {text}\n")
         self.app.stdout.flush()
 
     def produce_output(self, parsed: argparse.Namespace, names: Sequence[str], rows: Any) -> int:

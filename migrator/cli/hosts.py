@@ -82,11 +82,20 @@ class EnableHost(_OneHost):
     """Let a host receive instances again."""
 
     def fetch(self, parsed: argparse.Namespace) -> Row:
-        return self.client.patch("v1", "hosts", parsed.host, state="enabled")
+        host = self.client.patch("v1", "hosts", parsed.host, state="enabled")
+        self.sentence = f"{words.printable(host['name'])} is enabled: instances may come to it"
+        return host
 
 
 class DisableHost(_OneHost):
     """Keep instances from coming to a host; those on it and those on their way stay."""
 
     def fetch(self, parsed: argparse.Namespace) -> Row:
-        return self.client.patch("v1", "hosts", parsed.host, state="disabled")
+        host = self.client.patch("v1", "hosts", parsed.host, state="disabled")
+        name, there = words.printable(host["name"]), host["instances"]
+        stays = "the instance on it stays" if there == 1 else f"the {there} instances on it stay"
+        self.sentence = (
+            f"{name} is disabled: no instance comes to it until `migrator host enable {name}`"
+            + (f"; {stays} and may leave" if there else "")
+        )
+        return host

@@ -75,4 +75,7 @@ class SetInstance(_OneInstance):
         return parser
 
     def fetch(self, parsed: argparse.Namespace) -> Row:
-        return self.client.patch("v1", "instances", parsed.instance, host=parsed.host)
+        instance = self.client.patch("v1", "instances", parsed.instance, host=parsed.host)
+        name = words.printable(instance["name"])
+        self.sentence = f"{name} lives on {words.plain(instance['host'])}, {instance['status']}"
+        return instance

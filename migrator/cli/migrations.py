@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from migrator.cli import screen, words
 from migrator.cli.base import Columns, ListCommand, Row, ShowCommand, field_columns, say
@@ -63,19 +62,18 @@ def _action(action: Row) -> str:
 def _queue(place: Row | None) -> str:
     if place is None:
         return words.NOTHING
-    limit = words.printable(place["limit"]) if place["limit"] else "no limit"
-    return f"number {place['position']}, held by: {limit}"
+    return screen.place_in_queue(place)
 
 
 class ListMigrations(ListCommand):
     """List migrations, newest first."""
 
     keys: tuple[str, ...] = KEYS
-    empty = "no migration fits"
+    empty = "there are no migrations yet"
     table: ClassVar[Columns] = {
         "id": lambda row: words.short_id(row["id"]),
         **field_columns("instance"),
-        "route": lambda row: f"{words.plain(row['source'])} -> {words.plain(row['destination'])}",
+        "route": screen.route,
         **field_columns("state"),
         "asked": lambda row: words.ago(row["created_at"]),
         "note": _note,
@@ -100,16 +98,16 @@ class ListMigrations(ListCommand):
         return parser
 
     def fetch(self, parsed: argparse.Namespace) -> list[Row]:
-        answer = self.client.get(
-            "v1",
-            "migrations",
-            active=parsed.active,
-            needs_attention=parsed.needs_attention,
-            forced=parsed.forced,
-            instance=parsed.instance,
-            host=parsed.host,
-            limit=parsed.limit,
-        )
+        wanted = {
+            "active": parsed.active,
+            "needs_attention": parsed.needs_attention,
+            "forced": parsed.forced,
+            "instance": parsed.instance,
+            "host": parsed.host,
+        }
+        if any(wanted.values()):
+            self.empty = "no migration fits"
+        answer = self.client.get("v1", "migrations", limit=parsed.limit, **wanted)
         return list(answer["migrations"])
 
 
@@ -122,17 +120,15 @@ class MigrationCommand(ShowCommand):
         "queue": lambda row: _queue(row["queue"]),
     }
 
-    sentence = ""
-    """What a person reads instead of the table of the whole object."""
-
     def wait(self, migration: str) -> Row:
         """Follow it with progress on stderr; the migration as it ended, its end said."""
         try:
             view = screen.watch(follow(self.client, migration))
         except KeyboardInterrupt:
             say(
-                f"the migration goes on: {migration}; `migrator migration watch {migration}` watches "
-                f"it again, `migrator migration abort {migration}` stops it"
+                f"the migration goes on: {migration}\n"
+                f"  migrator migration watch {migration}    watches it again\n"
+                f"  migrator migration abort {migration}    stops it"
             )
             raise
         self._conclude(view)
@@ -145,17 +141,6 @@ class MigrationCommand(ShowCommand):
             say(f"{words.printable(view['error_code'])}: {words.plain(view['error'])}")
         if view["needs_attention"]:
             say(f"needs attention: {words.printable(view['needs_attention'])}")
-
-    def produce_output(
-        self, parsed: argparse.Namespace, names: Sequence[str], values: Sequence[Any]
-    ) -> int:
-        if not self.sentence:
-            return super().produce_output(parsed, names, values)
-        if parsed.formatter == "table" and not parsed.columns:
-            self.app.stdout.write(f"{self.sentence}\n")
-            return DONE
-        say(self.sentence)
-        return super().produce_output(parsed, names, values)
 
 
 class _OneMigration(MigrationCommand):

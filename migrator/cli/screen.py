@@ -23,23 +23,26 @@ if TYPE_CHECKING:
 PLAIN_EVERY_S = 5.0
 """At most one plain line in this time while the phase stays the same."""
 
+WORTH_SAYING_S = 2.0
+"""From which on it is said how long a pass over the memory will last."""
+
 NOT_CONVERGING = 0.9
 """Share of the sending rate from which on the guest's writing leaves nothing to gain."""
 
 _STATES = {
     "queued": "waiting in the queue",
     "scheduling": "looking for a place",
-    "claimed": "place claimed",
-    "preparing": "preparing the destination",
+    "claimed": "place claimed on {destination}",
+    "preparing": "preparing {destination}",
     "postcopy_paused": "paused: the guest waits for its memory",
     "rolling_back": "rolling back",
-    "switched": "the guest runs at the destination; finishing",
+    "switched": "the guest runs on {destination}; finishing",
 }
 _PHASES = {
     "disk": "disks",
     "memory": "memory",
     "switchover": "switching over",
-    "postcopy": "the guest runs at the destination; fetching its memory",
+    "postcopy": "the guest runs on {destination}; fetching its memory",
 }
 
 
@@ -73,18 +76,22 @@ def watch(updates: Iterable[Event | View]) -> dict[str, Any]:
 def stage(view: dict[str, Any]) -> str:
     """What the migration is doing, in a few words."""
     state, phase = view["state"], view["phase"]
-    return _STATES.get(state) or _PHASES.get(phase) or words.plain(phase or state)
+    text = _STATES.get(state) or _PHASES.get(phase) or words.plain(phase or state)
+    return text.format(destination=words.plain(view["destination"]))
 
 
 def details(view: dict[str, Any]) -> str:
-    """The figures that belong to that stage; empty where there are none."""
+    """The figures that belong to that stage, those first that must not be cut off; empty where there
+    are none yet."""
     if view["state"] == "queued":
-        return _queue(view["queue"])
-    if view["phase"] == "disk":
-        return _left(view, "disk") + _speed(view)
-    if view["phase"] in ("memory", "switchover", "postcopy"):
-        return _converging(view) + _left(view, "memory") + _speed(view) + _writing(view)
-    return ""
+        return place_in_queue(view["queue"]) if view["queue"] else ""
+    phase = view["phase"]
+    if phase == "disk":
+        return _list(_left(view, "disk"), _speed(view))
+    if phase not in ("memory", "switchover", "postcopy"):
+        return ""
+    writing = () if phase == "postcopy" else (_dirty(view), _converging(view), _pass(view))
+    return _list(_left(view, "memory"), _speed(view), *writing)
 
 
 def brief(view: dict[str, Any]) -> str:
@@ -92,7 +99,7 @@ def brief(view: dict[str, Any]) -> str:
     if view["state"] == "running":
         left = view["disk_remaining" if view["phase"] == "disk" else "memory_remaining"]
         if left is not None:
-            return _converging(view) + f"{words.size(left)} left"
+            return _list(_converging(view), f"{words.size(left)} left")
     return details(view) or stage(view)
 
 
@@ -110,43 +117,59 @@ def summary(view: dict[str, Any]) -> str:
 
 def title(view: dict[str, Any]) -> str:
     """Which migration this is."""
-    return (
-        f"{words.printable(view['instance'])}: {words.plain(view['source'])} -> "
-        f"{words.plain(view['destination'])}, migration {words.short_id(view['id'])}"
-    )
+    return f"{words.printable(view['instance'])}: {route(view)}, migration {words.short_id(view['id'])}"
 
 
-def _queue(place: dict[str, Any] | None) -> str:
-    if place is None:
-        return ""
-    held = f", held by the limit: {words.printable(place['limit'])}" if place["limit"] else ""
+def route(view: dict[str, Any]) -> str:
+    """From where to where, as far as that is settled."""
+    source = words.plain(view["source"])
+    if view["destination"] is None:
+        return f"from {source}"
+    return f"{source} -> {words.plain(view['destination'])}"
+
+
+def place_in_queue(place: dict[str, Any]) -> str:
+    """Where it stands in the line, and the limit that holds it."""
+    held = f" (limit {words.printable(place['limit'])})" if place["limit"] else ""
     return f"number {place['position']}{held}"
+
+
+def _list(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _left(view: dict[str, Any], what: str) -> str:
     remaining, total = view[f"{what}_remaining"], view[f"{what}_total"]
     if remaining is None:
         return ""
-    of = f" of {words.size(total)}" if total else ""
-    return f"{words.size(remaining)}{of} left"
+    if not total:
+        return f"{words.size(remaining)} left"
+    left, of = words.size(remaining), words.size(total)
+    number, _, unit = left.partition(" ")
+    return f"{number if of.endswith(f' {unit}') else left} of {of} left"
 
 
 def _speed(view: dict[str, Any]) -> str:
-    return f", {words.rate(view['bandwidth'])}" if view["bandwidth"] else ""
+    return words.rate(view["bandwidth"]) if view["bandwidth"] else ""
 
 
-def _writing(view: dict[str, Any]) -> str:
-    text = f", pass {view['iteration']}" if view["iteration"] else ""
-    if view["dirty_rate"] is None or view["phase"] == "postcopy":
-        return text
-    return f"{text}, dirty {words.rate(view['dirty_rate'])}"
+def _dirty(view: dict[str, Any]) -> str:
+    return "" if view["dirty_rate"] is None else f"dirty {words.rate(view['dirty_rate'])}"
+
+
+def _pass(view: dict[str, Any]) -> str:
+    if not view["iteration"]:
+        return ""
+    text = f"pass {view['iteration']}"
+    left, speed = view["memory_remaining"], view["bandwidth"]
+    lasts = left / speed if left and speed else 0
+    return f"{text} ends in {words.clock(lasts)}" if lasts >= WORTH_SAYING_S else text
 
 
 def _converging(view: dict[str, Any]) -> str:
     dirty, speed = view["dirty_rate"], view["bandwidth"]
-    if view["phase"] == "postcopy" or not dirty or not speed or dirty < NOT_CONVERGING * speed:
-        return ""
-    return "NOT CONVERGING, "
+    hopeless = dirty and speed and dirty >= NOT_CONVERGING * speed
+    return "NOT CONVERGING" if hopeless and view["phase"] != "postcopy" else ""
 
 
 class _Elapsed:
@@ -165,23 +188,24 @@ class _Elapsed:
 
 
 class _Plain:
-    """A line when the stage changes, and now and then in between."""
+    """A line when the stage changes, when its first figures are known, and now and then."""
 
     def __init__(self) -> None:
         self._elapsed = _Elapsed()
         self._stage = ""
+        self._figures = ""
         self._said_at = 0.0
 
     def show(self, view: dict[str, Any]) -> None:
         self._elapsed.of(view)
         if not self._stage:
             say(title(view))
-        now, here = time.monotonic(), stage(view)
-        if here == self._stage and now - self._said_at < PLAIN_EVERY_S:
+        now, here, figures = time.monotonic(), stage(view), details(view)
+        nothing_new = bool(self._figures) or not figures
+        if here == self._stage and nothing_new and now - self._said_at < PLAIN_EVERY_S:
             return
-        figures = details(view)
         say(f"{self._elapsed!s:>7}  {here}{': ' + figures if figures else ''}")
-        self._stage, self._said_at = here, now
+        self._stage, self._figures, self._said_at = here, figures, now
 
     def close(self) -> None:
         """Nothing is left to do: lines stay as they are."""

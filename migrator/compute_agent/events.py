@@ -97,15 +97,19 @@ class DomainEvents:
         """One try. False when it was in vain: the inventory makes good for it later."""
         try:
             message = self._message(event)
-        except MigratorError as error:
-            LOG.warning("%s of %s: cannot look at it: %s", event.event, event.name, error)
+        except Exception as error:
+            bug = not isinstance(error, MigratorError)
+            why = f"{event.event} of {event.name}"
+            LOG.warning("%s: cannot look at it: %s", why, error, exc_info=bug)
             return False
         if message is None:
             return False
         try:
             self._ports.reports.domain_event(message)
-        except MigratorError as error:
-            LOG.warning("%s of %s could not be told: %s", event.event, event.name, error)
+        except Exception as error:
+            bug = not isinstance(error, MigratorError)
+            why = f"{event.event} of {event.name}"
+            LOG.warning("%s could not be told: %s", why, error, exc_info=bug)
             self._inventory.tell_all()
             return isinstance(error, Refused)
         self._inventory.told_of(event.instance_id, message.summary)

@@ -127,9 +127,10 @@ class Ledger:
             )
 
     def settle(self, key: CommandKey, outcome: Outcome) -> None:
-        """It has ended. What failed for now may be tried again, so that is not remembered."""
+        """It has ended. What failed for now may be tried again, and so may what failed in an unforeseen
+        way, or an undo would never get past its first bad luck: neither is remembered."""
         self._running.discard(key)
-        if isinstance(outcome, Failed) and isinstance(outcome.error, Transient):
+        if isinstance(outcome, Failed) and _may_work_later(outcome.error):
             return
         self._settled[key] = outcome
         while len(self._settled) > self._most_results:
@@ -142,6 +143,10 @@ class Ledger:
             incarnation=self.incarnation,
             epoch=epoch,
         )
+
+
+def _may_work_later(error: MigratorError) -> bool:
+    return isinstance(error, Transient) or error.code == "internal"
 
 
 def key_of(command: Command, op: str) -> CommandKey:

@@ -73,7 +73,7 @@ class Inventory:
         try:
             domains = {each.id: each for each in self._ports.hypervisor.list_domains()}
             facts = self._ports.hypervisor.host_facts() if with_facts else None
-        except MigratorError as error:
+        except Exception as error:
             return self._failed(ticket, error)
         with self._lock:
             self._reading_since.pop(ticket)
@@ -89,14 +89,18 @@ class Inventory:
             self._trouble = None
         return recovered or self.untold() is not None
 
-    def _failed(self, ticket: int, error: MigratorError) -> bool:
+    def _failed(self, ticket: int, error: Exception) -> bool:
+        bug = not isinstance(error, MigratorError)
+        why = (
+            error.message if isinstance(error, MigratorError) else f"{error!r}; see the agent's log"
+        )
         with self._lock:
             self._reading_since.pop(ticket)
-            news = self._trouble != error.message
-            self._trouble = error.message
+            news = self._trouble != why
+            self._trouble = why
             self._facts_at = None
         if news:
-            LOG.warning("libvirt cannot be read: %s", error)
+            LOG.warning("libvirt cannot be read: %s", error, exc_info=bug)
         return news
 
     # -- what is known

@@ -1,10 +1,14 @@
 """Connections to one libvirt: opened under a deadline, watched, replaced.
 
-A libvirt call may block for as long as a QEMU, a disk or a daemon hangs, and five blocked calls
-freeze a connection (libvirtd's max_client_requests). Therefore every call runs in a thread of its own
-under a deadline, at most four at a time on one connection; a call past its deadline takes its
-connection with it: the connection is abandoned, the next call opens another. The blocked thread ends
-when libvirt lets go of it, at the latest when keepalive finds the daemon dead.
+A libvirt call may block for as long as a QEMU, a disk or a daemon hangs. Therefore every call runs in a
+thread of its own under a deadline; a call past its deadline takes its connection with it: the
+connection is abandoned, the next call opens another. The blocked thread ends when libvirt lets go of
+it, at the latest when keepalive finds the daemon dead.
+
+A connection carries one call at a time, and whoever uses it last closes it. Up to libvirt 10.2 a
+client whose connection is used by two threads at once, closing included, may be woken with a pointer
+into the other one's stack: with a daemon that hangs for some seconds it dies within a minute
+(CVE-2024-4418; Debian 12's libvirt 9.0 has it).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IN_FLIGHT = 4
-"""One below libvirtd's default max_client_requests of 5: the connection never freezes whole."""
+"""Calls, and so connections, of one channel at a time; more wait."""
 OPEN_S = 10.0
 """A local libvirtd answers in milliseconds, one that has just started probes its QEMUs for seconds."""
 ANSWER_S = 10.0
@@ -40,15 +44,17 @@ backstop: callers are held by their own deadline, not by this."""
 
 
 class Link:
-    """One open connection."""
+    """One open connection, for one user at a time."""
 
     def __init__(self, conn: libvirt.virConnect) -> None:
         self.conn = conn
-        self.slots = threading.BoundedSemaphore(IN_FLIGHT)
         self.gone = threading.Event()
         """Set once it is of no more use: closed by the other side or abandoned."""
         self.why_gone = ""
         self.before_close: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._in_use = False
+        self._retired = False
 
     @property
     def alive(self) -> bool:
@@ -60,6 +66,32 @@ class Link:
         except libvirt.libvirtError:
             return False
 
+    def take(self) -> bool:
+        """Whether the caller may use it now, until it gives it back."""
+        with self._lock:
+            if self._in_use or self._retired:
+                return False
+            self._in_use = True
+            return True
+
+    def give_back(self) -> None:
+        """The user is done; the last one closes it."""
+        with self._lock:
+            self._in_use = False
+            retired = self._retired
+        if retired:
+            self.close()
+
+    def retire(self, why: str) -> None:
+        """Let nobody use it any more, and close it once nobody does; any number of times."""
+        self.lose(why)
+        with self._lock:
+            close_now = not (self._retired or self._in_use)
+            self._retired = True
+        if close_now:
+            # Closing asks the daemon, which may hang.
+            threading.Thread(target=self.close, name="libvirt-close", daemon=True).start()
+
     def lose(self, why: str) -> None:
         """It is of no more use; the first reason counts."""
         if not self.gone.is_set():
@@ -67,7 +99,7 @@ class Link:
             self.gone.set()
 
     def close(self) -> None:
-        """Let go of it. May block as long as the daemon hangs."""
+        """Let go of it, by its only user. May block as long as the daemon hangs."""
         self.lose("closed")
         for step in (*self.before_close, self.conn.close):
             try:
@@ -116,7 +148,7 @@ class _Call(Generic[T]):
 
 
 class Channel:
-    """One connection's worth of calls: whoever uses it does not see it being replaced."""
+    """A few connections' worth of calls: whoever uses it does not see them being replaced."""
 
     def __init__(self, uri: str, role: str, prepare: Callable[[Link], None] | None = None) -> None:
         """:param role: what it is for, in thread names and logs.
@@ -125,29 +157,39 @@ class Channel:
         self._role = role
         self._prepare = prepare
         self._opening = threading.Lock()
-        self._link: Link | None = None
+        self._turns = threading.BoundedSemaphore(IN_FLIGHT)
+        self._links: tuple[Link, ...] = ()
+        self._links_lock = threading.Lock()
         self._closed = False
         self._refused: tuple[float, MigratorError] | None = None
 
     def call(
         self, what: str, work: Callable[[libvirt.virConnect], T], deadline_s: float = ANSWER_S
     ) -> T:
-        """Run ``work`` on the connection. ``what`` says what it does, for errors.
+        """Run ``work`` on a connection. ``what`` says what it does, for errors.
 
         :raises Transient: ``libvirt.unreachable``, ``libvirt.timeout``, ``libvirt.error``; what
             ``work`` itself raises of :mod:`migrator.errors` passes through.
         """
         end = time.monotonic() + deadline_s
-        link = self.connect(deadline_s)
-        if not link.slots.acquire(timeout=max(end - time.monotonic(), 0.0)):
-            self.abandon(link, f"{IN_FLIGHT} calls hang")
+        if not self._turns.acquire(timeout=deadline_s):
             raise timed_out(what, deadline_s)
+        try:
+            return self._call(what, work, (deadline_s, end))
+        finally:
+            self._turns.release()
+
+    def _call(
+        self, what: str, work: Callable[[libvirt.virConnect], T], limit: tuple[float, float]
+    ) -> T:
+        deadline_s, end = limit
+        link = self._take(max(end - time.monotonic(), 0.0))
 
         def run() -> T:
             try:
                 return work(link.conn)
             finally:
-                link.slots.release()
+                link.give_back()
 
         call = _Call(f"libvirt-{self._role}", run)
         if not call.wait(end - time.monotonic()):
@@ -159,37 +201,51 @@ class Channel:
             raise translated(error, what, link.alive) from error
 
     def connect(self, deadline_s: float = OPEN_S) -> Link:
-        """The connection, opened if there is none. :raises Transient: ``libvirt.unreachable``"""
-        link = self._link
-        if link is not None and link.alive:
-            return link
+        """A connection, opened if there is none. :raises Transient: ``libvirt.unreachable``"""
+        return self._find_or_open(lambda link: True, deadline_s)
+
+    def _take(self, deadline_s: float) -> Link:
+        """A connection that is the caller's alone."""
+        return self._find_or_open(Link.take, deadline_s)
+
+    def _find_or_open(self, suits: Callable[[Link], bool], deadline_s: float) -> Link:
+        found = self._find(suits)
+        if found is not None:
+            return found
         if not self._opening.acquire(timeout=deadline_s):
             raise unreachable(self.uri, f"no connection within {deadline_s:g} s")
         try:
-            link = self._link
-            if link is not None and link.alive:
-                return link
-            if link is not None:
-                self.abandon(link, link.why_gone or "the other side closed it")
-            self._link = self._open(min(OPEN_S, deadline_s))
-            return self._link
+            found = self._find(suits)
+            if found is None:
+                found = self._open(min(OPEN_S, deadline_s))
+                suits(found)
+                with self._links_lock:
+                    self._links += (found,)
+            return found
         finally:
             self._opening.release()
 
+    def _find(self, suits: Callable[[Link], bool]) -> Link | None:
+        for link in self._links:
+            if not link.alive:
+                self.abandon(link, link.why_gone or "the other side closed it")
+            elif suits(link):
+                return link
+        return None
+
     def abandon(self, link: Link, why: str) -> None:
-        """Use it no more; it is closed by a thread of its own, since that may block as well."""
-        if self._link is link:
-            self._link = None
-        if not self._closed:
+        """Use it no more; it is closed by whoever uses it last."""
+        with self._links_lock:
+            known = link in self._links
+            self._links = tuple(each for each in self._links if each is not link)
+        if known and not self._closed:
             LOG.info("%s connection to %s given up: %s", self._role, self.uri, why)
-        link.lose(why)
-        threading.Thread(target=link.close, name="libvirt-close", daemon=True).start()
+        link.retire(why)
 
     def close(self) -> None:
         """For good."""
         self._closed = True
-        link = self._link
-        if link is not None:
+        for link in self._links:
             self.abandon(link, "closed")
 
     def _open(self, deadline_s: float) -> Link:

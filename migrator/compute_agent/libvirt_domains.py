@@ -195,12 +195,12 @@ def current_job(domain: libvirt.virDomain) -> JobSample | None:
 
 
 def _job_stats(domain: libvirt.virDomain, flags: int = 0) -> dict[str, Any]:
-    """Statistics; empty for a domain that is not active, and for one that is arriving: the source has
-    those (OPERATION_UNSUPPORTED)."""
+    """Statistics; empty for a domain that is not active or has just gone, and for one that is arriving:
+    the source has those (OPERATION_UNSUPPORTED)."""
     try:
         return dict(domain.jobStats(flags))
     except libvirt.libvirtError as error:
-        if has_code(error, "OPERATION_INVALID", "OPERATION_UNSUPPORTED"):
+        if has_code(error, "OPERATION_INVALID", "OPERATION_UNSUPPORTED", "NO_DOMAIN"):
             return {}
         raise
 

@@ -1,10 +1,11 @@
 """The :class:`~migrator.compute_agent.ports.Hypervisor` port over libvirt.
 
-Connections to the host, each for one thing, so that what hangs in one cannot hold up another:
+Connections to the host, each for one thing, so that what hangs in one cannot hold up another, and each
+but the first and the last as many as calls are made at the same moment:
 
 ===========  ==================================================================================
-events       lifecycle and job events; inventory, which asks a QEMU nothing unless its guest is paused
-             for a migration
+events       lifecycle and job events; nothing is asked on it
+inventory    what the host has, which asks a QEMU nothing unless a guest is paused for a migration
 control      looking at single domains, statistics, abort, destroy, marks
 storage      pools and volume streams; opened at first use. A pool on a dead server hangs, and
              must not hang a fence
@@ -53,7 +54,7 @@ class LibvirtHypervisor:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._feed = EventFeed(uri)
-        self._inventory = self._feed.channel
+        self._inventory = Channel(uri, "inventory")
         self._control = Channel(uri, "control")
         self._storage = Channel(uri, "storage")
         self._nonce = str(uuid.uuid4())
@@ -171,5 +172,6 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         self._feed.close()
+        self._inventory.close()
         self._control.close()
         self._storage.close()

@@ -7,7 +7,10 @@ domain without it knows that nothing is left to restore.
 from __future__ import annotations
 
 from migrator.compute_agent.ports import Hypervisor
-from migrator.model import AttemptMark, DomainView
+from migrator.model import AttemptMark, DomainState, DomainView, Reason
+
+IN_SWITCH = frozenset({Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
+"""Why libvirt holds a source's domain paused whose guest is switching, or runs elsewhere by now."""
 
 
 def mark_source(hypervisor: Hypervisor, instance_id: str, mark: AttemptMark) -> None:
@@ -34,3 +37,9 @@ def is_marked(view: DomainView, migration_id: str, attempt: int) -> bool:
     """The domain belongs to this very attempt."""
     mark = view.mark
     return mark is not None and (mark.migration_id, mark.attempt) == (migration_id, attempt)
+
+
+def left_behind(view: DomainView) -> bool:
+    """As libvirt holds a guest at its source that runs elsewhere. One that runs here was resumed by
+    libvirt, or was brought back by somebody since and is the only one: this host cannot tell which."""
+    return view.state is DomainState.PAUSED and view.reason in IN_SWITCH

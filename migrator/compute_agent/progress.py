@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 
 from migrator.compute_agent.context import AgentPorts
-from migrator.errors import MigratorError
 from migrator.messages import TransferProgress
 
 LOG = logging.getLogger(__name__)
@@ -50,5 +49,6 @@ class ProgressSender:
     def _send(self, progress: TransferProgress) -> None:
         try:
             self._ports.reports.transfer_progress(progress)
-        except MigratorError as error:
+        except Exception as error:
+            # Whatever it is: without this worker no migration shows how far it is.
             LOG.debug("a reading of migration %s was lost: %s", progress.migration_id, error)

@@ -3,7 +3,7 @@
 Three workers that mostly sleep: one takes libvirt's events, one reads the inventory, one reports. They
 are apart so that a libvirt that hangs does not silence the heartbeat, which then says so, and a
 conductor that is away does not hold up reading. What could not be said is kept as the latest state,
-never as a queue.
+never as a queue. None of them ends with an error, whatever it is: a host nobody hears of is lost.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ class Reporter:
         while not self._ports.stopping.is_set:
             event = self._from_libvirt.get(IDLE_S)
             if isinstance(event, LifecycleEvent | JobCompleted | ConnectionChanged):
-                self._take(event)
+                try:
+                    self._take(event)
+                except Exception:
+                    LOG.exception("an event of libvirt is lost: %s", event)
 
     def _take(self, event: HypervisorEvent) -> None:
         if isinstance(event, LifecycleEvent):
@@ -98,6 +101,9 @@ class Reporter:
             self._transfers.adopt_running()
         except MigratorError as error:
             LOG.info("what runs here cannot be looked for yet: %s", error)
+            return False
+        except Exception:
+            LOG.exception("what runs here cannot be looked for")
             return False
         return True
 
@@ -130,9 +136,10 @@ class Reporter:
         )
         try:
             answer = self._ports.reports.report_host(report)
-        except MigratorError as error:
+        except Exception as error:
             if not self._away:
-                LOG.warning("no conductor can be told about this host: %s", error)
+                bug = not isinstance(error, MigratorError)
+                LOG.warning("no conductor can be told about this host: %s", error, exc_info=bug)
             self._away = True
             return False
         if self._away:

@@ -130,9 +130,10 @@ class Transfers:
         while not (self._ports.stopping.is_set or transfer.ended.is_set):
             try:
                 view = self._ports.hypervisor.view(transfer.instance_id)
-            except MigratorError as error:
+            except Exception as error:
                 attempt += 1
-                LOG.warning("%s: how it ended is not known yet: %s", transfer, error)
+                bug = not isinstance(error, MigratorError)
+                LOG.warning("%s: how it ended is not known yet: %s", transfer, error, exc_info=bug)
                 self._ports.stopping.wait(delay(attempt, REPORT_AGAIN_S, REPORT_AGAIN_MOST_S))
             else:
                 if view.state is DomainState.ABSENT:
@@ -161,9 +162,10 @@ class Transfers:
             except Refused as refused:
                 LOG.info("%s: nobody wants to know how it ended: %s", transfer, refused)
                 return
-            except MigratorError as error:
+            except Exception as error:
                 attempt += 1
-                LOG.warning("%s: its end is not reported yet: %s", transfer, error)
+                bug = not isinstance(error, MigratorError)
+                LOG.warning("%s: its end is not reported yet: %s", transfer, error, exc_info=bug)
                 self._ports.stopping.wait(delay(attempt, REPORT_AGAIN_S, REPORT_AGAIN_MOST_S))
 
     def _superseded(self, transfer: Tracked) -> bool:

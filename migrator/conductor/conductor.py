@@ -61,10 +61,12 @@ class Conductor:
         self._workers = [
             spawn("dispatcher", self._dispatcher.run),
             spawn("todos", self._todos.run),
+            spawn("fleet", self._fleet.run),
         ]
 
     def stop(self) -> None:
         self._dispatcher.stop()
         self._todos.stop()
+        self._fleet.stop()
         for worker in self._workers:
             worker.join(STOP_S)

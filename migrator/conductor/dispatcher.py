@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
 """So that two renewals may be lost before the lease is."""
+AGAIN_S = 1.0
+"""After a look that failed."""
 
 
 class Dispatcher:
@@ -43,7 +45,11 @@ class Dispatcher:
                 self._dispatch()
             except MigratorError as error:
                 LOG.warning("the queue waits for the database: %s", error)
-                self._context.clock.sleep(1.0)
+                self._context.clock.sleep(AGAIN_S)
+            except Exception:
+                # Without this loop nothing starts and every lease runs out.
+                LOG.exception("the queue met something unforeseen and goes on")
+                self._context.clock.sleep(AGAIN_S)
             self._context.dispatch.get(self._period)
 
     def stop(self) -> None:
@@ -52,7 +58,8 @@ class Dispatcher:
 
     def _dispatch(self) -> None:
         for place in the_line(self._context):
-            if place.limit is None:
+            # One whose worker has begun and not yet said so still stands in the line.
+            if place.limit is None and not self._context.mail.is_open(place.migration.id):
                 self._lead(place.migration)
 
     def _take_up(self) -> None:
@@ -71,8 +78,15 @@ class Dispatcher:
         if taken is None:
             return
         held, current = taken
-        self._context.mail.open(current.id, current.instance_id)
-        self._context.concurrency.spawn(f"lead-{current.id[:8]}", lambda: self._work(held, current))
+        inbox = self._context.mail.open(current.id, current.instance_id)
+        try:
+            self._context.concurrency.spawn(
+                f"lead-{current.id[:8]}", lambda: self._work(held, current)
+            )
+        except Exception:
+            # Nobody leads it then; left open, its lease would be renewed for nobody.
+            self._context.mail.close(current.id, inbox)
+            raise
 
     def _work(self, held: Lead, migration: Migration) -> None:
         lead(self._context, held, migration, self._fleet.settle_quietly)

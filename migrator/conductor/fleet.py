@@ -26,6 +26,10 @@ USES_RESOURCES = frozenset(
     {InstanceStatus.RUNNING, InstanceStatus.PAUSED, InstanceStatus.SPLIT_BRAIN}
 )
 """An instance in these holds a claim on its owner."""
+SWEEP_S = 60.0
+"""Between two looks for instances that were not settled: what they repair is rare."""
+AGAIN_S = 1.0
+"""After one that failed."""
 
 
 class Fleet:
@@ -34,6 +38,8 @@ class Fleet:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._lock = context.concurrency.lock()
+        self._sweep = context.concurrency.inbox()
+        self._stopped = False
 
     def register_configured(self) -> None:
         """Make the hosts of our own configuration known."""
@@ -62,7 +68,8 @@ class Fleet:
                 )
                 hosts.set_inventory_generation(request.host, request.generation)
             for instance_id in changed:
-                self.settle(instance_id)
+                # One that cannot be settled now must not keep the others from it.
+                self.settle_quietly(instance_id)
             return HostReported()
         known = (before.incarnation, before.inventory_generation)
         behind = known != (request.incarnation, request.generation) or before.facts is None
@@ -79,7 +86,8 @@ class Fleet:
         if known is not None and known.migration_id is not None:
             self._context.peers.relay(Relay(migration_id=known.migration_id, event=request))
         elif changed:
-            self.settle(request.instance_id)
+            # Not a failure of the event's: told again, it would bring no change any more.
+            self.settle_quietly(request.instance_id)
         return Empty()
 
     def transfer_progress(self, request: TransferProgress) -> Empty:
@@ -94,8 +102,14 @@ class Fleet:
         return Empty()
 
     def relay(self, request: Relay) -> Empty:
-        """What another conductor was told about a migration that may be led here; goes no further."""
-        item = request.event or request.ended or Wake("another conductor was asked")
+        """What another conductor was told about a migration that may be led here; goes no further.
+
+        An event that came this way may be old, the conductor that got it having stood still: it is a
+        reason to look and proves nothing.
+        """
+        item: object = request.ended or Wake(
+            "another conductor was asked", request.event is not None
+        )
         self._context.mail.deliver(request.migration_id, item)
         return Empty()
 
@@ -116,8 +130,42 @@ class Fleet:
         """The same, from a worker that has more to do than to fail on it."""
         try:
             self.settle(instance_id)
-        except MigratorError as error:
-            LOG.warning("instance %s is settled later: %s", instance_id, error)
+        except Exception as error:
+            bug = not isinstance(error, MigratorError)
+            LOG.warning("instance %s is settled later: %s", instance_id, error, exc_info=bug)
+            self._sweep.put(instance_id)
+
+    # -- what was missed
+
+    def run(self) -> None:
+        """Settle everything once in a while.
+
+        A settling is lost when this process dies between what was seen and what follows from it, and
+        undone when another conductor wrote what it had read before: nothing would repeat it.
+        """
+        while not self._stopped:
+            try:
+                self._settle_all()
+            except Exception as error:
+                bug = not isinstance(error, MigratorError)
+                LOG.warning("instances are settled later: %s", error, exc_info=bug)
+                self._context.clock.sleep(AGAIN_S)
+                continue
+            if self._sweep.get(SWEEP_S) is not None:
+                self._context.clock.sleep(AGAIN_S)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._sweep.put("stop")
+
+    def _settle_all(self) -> None:
+        instances = self._context.stores.instances
+        known = {instance.id: instance for instance in instances.list()}
+        seen = instances.all_sightings()
+        for instance_id in sorted(known.keys() | seen.keys()):
+            instance = known.get(instance_id)
+            if settle(instance, instance_id, seen.get(instance_id, {})) is not None:
+                self.settle(instance_id)
 
     def choose_owner(self, instance_id: str, host: str) -> None:
         """An operator says where an ambiguous instance lives.
@@ -167,6 +215,9 @@ def progress_of(sample: JobSample) -> Progress:
         disk_total=sample.disk_total,
         disk_remaining=sample.disk_remaining,
         iteration=sample.memory_iteration,
-        dirty_rate=sample.memory_dirty_pages_per_s * sample.memory_page_size,
+        # Measured when a pass over the memory ends: before the second there is no such figure.
+        dirty_rate=sample.memory_dirty_pages_per_s * sample.memory_page_size
+        if sample.memory_iteration > 1
+        else None,
         bandwidth=sample.memory_bandwidth,
     )

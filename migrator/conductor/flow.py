@@ -94,8 +94,9 @@ class _StepTask(task.Task):  # type: ignore[misc]
                 return self._attempt(results)
             except Transient as error:
                 if not error.code.startswith("database."):
-                    self._roll_back(error)
-                # A database that is away must never abort a transfer: the step looks and goes on.
+                    raise
+                # A database that is away must never abort a transfer, nor undo half a flow before
+                # the record says so: the step looks and goes on.
                 LOG.warning("step %s of %s: %s", self._step.name, self._run.migration.id, error)
                 self._run.context.clock.sleep(DATABASE_PAUSE_S)
 
@@ -109,7 +110,7 @@ class _StepTask(task.Task):  # type: ignore[misc]
                 raise
             except Exception as error:
                 LOG.exception("undoing %s of %s", self._step.name, run.migration.id)
-                _flag(run, f"undoing {self._step.name} failed and is tried again: {error}")
+                flag(run, f"undoing {self._step.name} failed and is tried again: {error}")
                 run.context.clock.sleep(UNDO_PAUSE_S)
 
     def _attempt(self, results: dict[str, Result]) -> Result:
@@ -120,9 +121,11 @@ class _StepTask(task.Task):  # type: ignore[misc]
             if self._step.abortable:
                 run.refuse_if_aborted()
             return self._step.execute(run, results)
-        except (Fenced, Transient):
+        except Fenced:
             raise
         except MigratorError as error:
+            if isinstance(error, Transient) and error.code.startswith("database."):
+                raise
             self._roll_back(error)
         except Exception as bug:
             LOG.exception("step %s of %s", self._step.name, run.migration.id)
@@ -144,11 +147,13 @@ class _StepTask(task.Task):  # type: ignore[misc]
         raise error
 
 
-def _flag(run: Run, attention: str) -> None:
+def flag(run: Run, attention: str) -> None:
     """Say that a person should look; a database that is away as well is only logged."""
     try:
         run.update(attention=attention)
-    except Transient as error:
+    except MigratorError as error:
+        if isinstance(error, Fenced):
+            raise
         LOG.error("migration %s: %s (%s)", run.migration.id, attention, error)
 
 

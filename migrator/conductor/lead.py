@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 
 from migrator.conductor.context import Context
-from migrator.conductor.flow import remembered_error, run_flow
+from migrator.conductor.flow import ROLLS_BACK, flag, remembered_error, run_flow
 from migrator.conductor.ports import Lead
 from migrator.conductor.run import Run
-from migrator.errors import Fenced, MigratorError, Refused
+from migrator.errors import Fenced, MigratorError, Refused, Transient
 from migrator.model import DropClaim, Migration
 from migrator.states import MigrationState
 
@@ -21,23 +21,31 @@ def lead(
 ) -> None:
     """Run the flow and write down how it ended; every end frees the dispatcher's slot.
 
-    :param settled: called with the instance's id when its migration has ended.
+    :param settled: called with the instance's id when nobody here leads its migration any more.
     """
     run = Run(context, held, migration)
     try:
-        if migration.state is MigrationState.QUEUED:
-            run.move(MigrationState.SCHEDULING, f"led by {held.leader}")
-        if not run_flow(run):
-            finish_undone(run)
-            settled(migration.instance_id)
+        _drive(run)
     except Fenced as fenced:
         LOG.warning("migration %s is led elsewhere now: %s", migration.id, fenced)
-    except MigratorError as error:
-        # The journal itself could not be written, or a bug: the dispatcher takes the flow up again.
+    except Transient as error:
+        # The journal itself could not be written: the dispatcher takes the flow up again.
         LOG.error("migration %s is taken up again later: %s", migration.id, error)
+    except Exception as bug:
+        LOG.exception("migration %s is taken up again later", migration.id)
+        flag(run, f"the conductor cannot go on, and tries again: {bug}; its log says more")
     finally:
-        context.mail.close(migration.id)
+        context.mail.close(migration.id, run.inbox)
         context.dispatch.put(migration.id)
+    # Only now: an event that still found the mailbox open has settled nothing.
+    settled(migration.instance_id)
+
+
+def _drive(run: Run) -> None:
+    if run.migration.state is MigrationState.QUEUED:
+        run.move(MigrationState.SCHEDULING, f"led by {run.lead.leader}")
+    if not run_flow(run):
+        finish_undone(run)
 
 
 def finish_undone(run: Run) -> None:
@@ -47,11 +55,14 @@ def finish_undone(run: Run) -> None:
     if migration.state is MigrationState.SWITCHED:
         return
     error = run.error or remembered_error(migration)
+    if migration.state in ROLLS_BACK:
+        run.move(MigrationState.ROLLING_BACK, f"{error}", error_code=error.code)
+        migration = run.migration
     cancelled = error.code == "migration.aborted"
     drop = [DropClaim(migration.destination)] if migration.destination else []
     run.move(
         _ending(migration.state, error, cancelled),
-        f"{error}",
+        f"undone: {error.message}",
         drop,
         error_code=None if cancelled else error.code,
         error=error.message,

@@ -14,9 +14,11 @@ REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Wake:
-    """Look again: something was asked."""
+    """Read the record again: something was asked."""
 
     why: str
+    look: bool = False
+    """Something happened to the guest: look at both hosts as well."""
 
 
 @dataclass
@@ -50,10 +52,12 @@ class Mailroom:
                 self._boxes[migration_id] = box
             return box.inbox
 
-    def close(self, migration_id: str) -> None:
-        """Nobody leads it here any more."""
+    def close(self, migration_id: str, inbox: Inbox[object]) -> None:
+        """Whoever reads ``inbox`` leads it no more; a mailbox opened since for another stays."""
         with self._lock:
-            self._boxes.pop(migration_id, None)
+            box = self._boxes.get(migration_id)
+            if box is not None and box.inbox is inbox:
+                del self._boxes[migration_id]
 
     def is_open(self, migration_id: str) -> bool:
         with self._lock:

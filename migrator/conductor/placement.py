@@ -104,7 +104,9 @@ def check_pair(context: Context, facts: SourceFacts, source: str, judged: Judged
         return _check_pair(context, facts, source, host)
     except MigratorError as error:
         code = "host.agent_down" if isinstance(error, Transient) else error.code
-        return Checked(host.name, (Refusal("checks", code, error.message, error.facts),))
+        named = host.name in error.message
+        why = error.message if named else f"checking {source} -> {host.name}: {error.message}"
+        return Checked(host.name, (Refusal("checks", code, why, error.facts),))
 
 
 def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -> Checked:
@@ -140,9 +142,15 @@ def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -
     )
     not_shared = {refusal.facts["pool"]: refusal for refusal in here.not_shared}
     disks = plan_disks(facts.disks, here.shared_pools, not_shared)
+    # A volume cannot be expected in what is another pool of the same name.
+    told = [
+        each
+        for each in there.refusals
+        if each.code != "volume.missing" or each.facts["pool"] not in not_shared
+    ]
     return Checked(
         host=host.name,
-        refusals=(*there.refusals, *here.refusals, *disks.refusals),
+        refusals=(*told, *here.refusals, *disks.refusals),
         needs_unsafe=disks.needs_unsafe,
         pools=disks.pools,
         volumes=disks.volumes,
@@ -156,11 +164,17 @@ def nobody_fits(selection: Selection, checked: Sequence[Checked], named: str | N
     refusals = [refusal for each in by_host.values() for refusal in each]
     if named is not None and refusals:
         return as_refused(refusals)
-    if not refusals:
+    # Where the guest is now was never an option, unless nothing else is.
+    others = {
+        name: why
+        for name, why in by_host.items()
+        if {refusal.code for refusal in why} != {"host.is_source"}
+    }
+    if not others:
         return Refused("host.none_fits", "there is no other host to go to; add one to the fleet")
     return Refused(
         "host.none_fits",
-        f"no host can take the guest: {explain(by_host.values())}",
+        f"no host can take the guest. {explain(others)}",
         hosts={
             name: [{"code": each.code, "message": each.message} for each in why]
             for name, why in by_host.items()

@@ -199,6 +199,10 @@ class InstanceStore(Protocol):
         """host -> what that host's inventory last said of it."""
         ...
 
+    def all_sightings(self) -> Mapping[str, Mapping[str, DomainSummary]]:
+        """The same of every instance that any host has: id -> host -> what it said."""
+        ...
+
     def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
         """Replace what ``host`` said; the ids of the instances whose sightings changed, appeared or
         vanished."""

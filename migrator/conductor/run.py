@@ -43,14 +43,19 @@ def send(host: str, ask: Callable[[str, C], R], request: C) -> R:
 
     That is safe because every op looks before it acts and converges.
     :raises Fenced: when a newer leader has spoken to the agent.
+    :raises Transient: ``host.agent_down`` when it restarted once more meanwhile.
     """
-    try:
-        return ask(host, request)
-    except Fenced as stale:
-        incarnation = stale.facts.get("incarnation")
-        if incarnation is None or incarnation == request.incarnation:
-            raise
-        return ask(host, msgspec.structs.replace(request, incarnation=incarnation))
+    for _ in range(2):
+        try:
+            return ask(host, request)
+        except Fenced as stale:
+            incarnation = stale.facts.get("incarnation")
+            if incarnation is None or incarnation == request.incarnation:
+                raise
+            request = msgspec.structs.replace(request, incarnation=incarnation)
+    raise Transient(
+        "host.agent_down", f"the agent of {host} keeps restarting; see its log", host=host
+    )
 
 
 class Run:
@@ -109,8 +114,19 @@ class Run:
             raise Refused("migration.aborted", f"aborted by {by}", by=by)
 
     def reread(self) -> None:
-        """See what others wrote: an abort asked for through another conductor."""
-        self.migration = self.context.stores.migrations.get(self.migration.id)
+        """See what others wrote: an abort asked for through another conductor.
+
+        :raises Fenced: ``command.stale`` when one of them has taken the lead.
+        """
+        current = self.context.stores.migrations.get(self.migration.id)
+        if current.epoch != self.lead.epoch:
+            raise Fenced(
+                "command.stale",
+                f"migration {current.id} is led by {current.leader or 'nobody'} in epoch "
+                f"{current.epoch}; epoch {self.lead.epoch} is over",
+                epoch=current.epoch,
+            )
+        self.migration = current
 
     def persist(self, work: Callable[[], R]) -> R:
         """Do ``work`` again after a transient failure, a few times with growing pauses.
@@ -132,6 +148,7 @@ class Run:
         """Do ``work`` until it is answered, however long the host is away; says that it waits.
 
         For what cannot be given up: only the host knows the truth.
+        :raises Fenced: ``command.stale`` when somebody else leads meanwhile.
         """
         pause = RETRY_S
         waiting = False
@@ -146,6 +163,7 @@ class Run:
                     waiting = True
                 self.context.clock.sleep(pause)
                 pause = min(pause * 2, 10.0)
+                self.reread()
             else:
                 if waiting:
                     self.update(attention=None)

@@ -10,21 +10,37 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
-from migrator.errors import Fenced, MigratorError, Refused
+from migrator.errors import Broken, Fenced, MigratorError, Refused
 from migrator.messages import (
     FenceSource,
     FinishDestination,
+    InstanceRef,
     ReleaseSource,
     UndoDestination,
 )
-from migrator.model import DropClaim, Effect, Migration, Statistics, Todo, TodoKind
+from migrator.model import (
+    DomainState,
+    DomainSummary,
+    DomainView,
+    DropClaim,
+    Effect,
+    Migration,
+    Statistics,
+    Todo,
+    TodoKind,
+)
 
 LOG = logging.getLogger(__name__)
 
 IDLE_S = 30.0
 """Longest sleep of the loop; it is woken when something is written."""
+AGAIN_S = 1.0
+"""After a look that failed."""
+FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 """Between two tries; a host that was away for hours is finished within this of its return."""
 ATTENTION_AFTER = 3
@@ -56,7 +72,11 @@ class Todos:
                 pause = self._work_due()
             except MigratorError as error:
                 LOG.warning("to-dos wait for the database: %s", error)
-                pause = 1.0
+                pause = AGAIN_S
+            except Exception:
+                # Without this loop no migration ends.
+                LOG.exception("the to-do loop met something unforeseen and goes on")
+                pause = AGAIN_S
             self._context.todo.get(pause)
 
     def stop(self) -> None:
@@ -94,7 +114,11 @@ class Todos:
         except MigratorError as error:
             self._postpone(todo, error)
             return False
-        if todo.attempts >= ATTENTION_AFTER:
+        except Exception as bug:
+            LOG.exception("to-do %s of %s", todo.kind, migration.id)
+            self._postpone(todo, Broken("internal", f"{bug!r}; the conductor's log says more"))
+            return False
+        if todo.attempts >= ATTENTION_AFTER and self._waits_for(migration.id, todo):
             changes.setdefault("attention", None)
         ended = stores.journal.finish_todo(todo, effects, **changes)
         if ended is not None and ended.finished_at is not None:
@@ -103,12 +127,28 @@ class Todos:
 
     def _postpone(self, todo: Todo, error: MigratorError) -> None:
         attempts = todo.attempts + 1
-        delay = min(0.5 * 2.0**attempts, LONGEST_PAUSE_S)
-        attention = f"waiting for {todo.host} to {todo.kind.replace('_', ' ')}: {error.message}"
+        attention = f"{_waiting_for(todo)}{error.message}"
         self._context.stores.journal.postpone_todo(
-            todo, str(error), delay, attention if attempts >= ATTENTION_AFTER else None
+            todo,
+            str(error),
+            pause_before(attempts),
+            attention if attempts >= ATTENTION_AFTER else None,
         )
         self._context.todo.put(todo.id)
+
+    def _waits_for(self, migration_id: str, todo: Todo) -> bool:
+        """The flag is up for this to-do, and not for an alarm that has to stay."""
+        attention = self._context.stores.migrations.get(migration_id).attention
+        return attention is not None and attention.startswith(_waiting_for(todo))
+
+
+def pause_before(attempts: int) -> float:
+    """Seconds until a to-do that failed ``attempts`` times is tried again: doubles up to a limit."""
+    return float(min(FIRST_PAUSE_S * 2 ** min(attempts, 16), LONGEST_PAUSE_S))
+
+
+def _waiting_for(todo: Todo) -> str:
+    return f"waiting for {todo.host} to {todo.kind.replace('_', ' ')}: "
 
 
 def _bound(work: Callable[[Sequence[Todo]], None], todos: Sequence[Todo]) -> Callable[[], None]:
@@ -122,12 +162,36 @@ def _head(context: Context, migration: Migration, todo: Todo) -> dict[str, Any]:
 
 def _fence_source(context: Context, migration: Migration, todo: Todo) -> Done:
     request = FenceSource(**_head(context, migration, todo))
-    result = send(todo.host, context.agents.fence_source, request).result
+    try:
+        result = send(todo.host, context.agents.fence_source, request).result
+        if result == "may_have_returned":
+            if not _is_at_destination(context, migration):
+                return _came_back(context, migration, todo)
+            sure = msgspec.structs.replace(request, step=f"{request.step}-sure", sure=True)
+            result = send(todo.host, context.agents.fence_source, sure).result
+    except Refused as refused:
+        # Not this attempt's domain; unless two run now there is nothing to fence.
+        if isinstance(refused, Fenced) or _is_at_destination(context, migration):
+            raise
+        return _came_back(context, migration, todo)
     if result != "destroyed_running":
         return [], {}
     text = f"the guest ran on {todo.host} as well; that copy was paused and destroyed"
     context.stores.journal.note(migration.id, "alarm", text)
     return [], {"attention": text + "; check the guest's file systems"}
+
+
+def _is_at_destination(context: Context, migration: Migration) -> bool:
+    assert migration.destination is not None
+    request = InstanceRef(instance_id=migration.instance_id)
+    return context.agents.inspect(migration.destination, request).view.active
+
+
+def _came_back(context: Context, migration: Migration, todo: Todo) -> Done:
+    """By other hands, after it had left: destroying it would destroy the only one."""
+    text = f"the guest is back on {todo.host} and not on {migration.destination}; it is left alone"
+    context.stores.journal.note(migration.id, "observed", text)
+    return [], {}
 
 
 def _finish_destination(context: Context, migration: Migration, todo: Todo) -> Done:
@@ -140,14 +204,36 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         # It arrived, and its owner has ended it since: nothing is left to settle.
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
+    _note_arrival(context, migration, todo.host, finished.view)
     return [], _statistics(finished.statistics)
+
+
+def _note_arrival(context: Context, migration: Migration, host: str, view: DomainView) -> None:
+    """An agent that restarted may not have reported the guest yet: ended before it has, the migration
+    would leave the instance gone. What an agent did report is newer than this answer."""
+    instances = context.stores.instances
+    known = instances.get(migration.instance_id)
+    reported = instances.sightings(migration.instance_id).get(host)
+    if known is None or (reported is not None and not reported.incoming):
+        return
+    arrived = DomainSummary(
+        id=known.id,
+        name=view.name,
+        state=view.state,
+        reason=view.reason,
+        persistent=view.persistent,
+        vcpus=known.vcpus,
+        memory_mib=known.memory_mib,
+    )
+    instances.record_sighting(host, known.id, arrived)
 
 
 def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
     request = ReleaseSource(**_head(context, migration, todo))
     released = send(todo.host, context.agents.release_source, request)
-    # The agent has just looked: its events may be later than this answer.
-    context.stores.instances.record_sighting(todo.host, migration.instance_id, None)
+    if released.view.state is DomainState.ABSENT:
+        # The agent has just looked: its events may be later than this answer.
+        context.stores.instances.record_sighting(todo.host, migration.instance_id, None)
     return [DropClaim(todo.host)], _statistics(released.statistics)
 
 

@@ -17,7 +17,7 @@ from migrator.conductor.placement import (
 )
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
-from migrator.model import Instance, Migration, MigrationRequest
+from migrator.model import ActionRecord, Instance, Migration, MigrationRequest
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
 
@@ -107,7 +107,16 @@ def _migration(context: Context, case: _Case) -> Migration:
         bandwidth_mib_s=request.bandwidth_mib_s,
         priority=request.priority,
         source=case.source,
+        actions=_recorded(context, request),
     )
+
+
+def _recorded(context: Context, request: MigrationRequest) -> tuple[ActionRecord, ...]:
+    """Who looks at a forced migration later sees why it was."""
+    if request.force_reason is None:
+        return ()
+    now = context.clock.now()
+    return (ActionRecord(now, "force", "operator", "operator", request.force_reason),)
 
 
 def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:

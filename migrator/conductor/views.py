@@ -54,7 +54,7 @@ def migration_view(
         state=migration.state,
         needs_attention=migration.attention,
         source=migration.source,
-        destination=migration.destination,
+        destination=migration.destination or migration.requested_host,
         profile=None,
         created_at=migration.created_at,
         switched_at=migration.switched_at,

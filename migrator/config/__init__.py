@@ -92,8 +92,20 @@ def load(
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a program with sub-commands the options by which the others find their files."""
-    parser.add_argument("--config-file", action="append", default=[], metavar="PATH")
-    parser.add_argument("--config-dir", action="append", default=[], metavar="DIR")
+    parser.add_argument(
+        "--config-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="configuration to read; may be repeated (default /etc/migrator/migrator.conf)",
+    )
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="directory whose *.conf are read after that",
+    )
 
 
 def file_arguments(asked: argparse.Namespace) -> Sequence[str]:

@@ -101,7 +101,7 @@ class SqlHostStore:
 
 def _unknown(connection: Connection, name: str) -> Refused:
     known = list(connection.execute(select(hosts.c.name).order_by(hosts.c.name)).scalars())
-    there_are = f"known are {', '.join(known)}" if known else "no host is known yet"
+    there_are = f"known hosts: {', '.join(known)}" if known else "no host is known yet"
     return Refused(
         "host.unknown", f"there is no host {name!r}; {there_are}", host=name, known=known
     )

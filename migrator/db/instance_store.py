@@ -79,6 +79,16 @@ class SqlInstanceStore:
             rows = connection.execute(query).all()
         return {host: msgspec.convert(summary, DomainSummary) for host, summary in rows}
 
+    def all_sightings(self) -> Mapping[str, Mapping[str, DomainSummary]]:
+        """The same of every instance that any host has: id -> host -> what it said."""
+        query = select(sightings.c.instance_id, sightings.c.host, sightings.c.summary)
+        with self._database.reader() as connection:
+            rows = connection.execute(query).all()
+        said: dict[str, dict[str, DomainSummary]] = {}
+        for instance_id, host, summary in rows:
+            said.setdefault(instance_id, {})[host] = msgspec.convert(summary, DomainSummary)
+        return said
+
     def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
         """Replace what ``host`` said; the ids whose sightings changed, appeared or vanished."""
         query = select(sightings.c.instance_id, sightings.c.summary).where(sightings.c.host == host)

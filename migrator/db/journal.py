@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.conductor.ports import Lead
@@ -34,6 +34,9 @@ from migrator.states import MigrationState, check_transition
 
 _TOLD = {"destination", "error_code"}
 """Changes worth a place in the history of states."""
+
+FIRST_EPOCH = 1
+"""Of whoever leads first; that a later one began is told in the history."""
 
 
 class SqlJournal:
@@ -65,7 +68,10 @@ class SqlJournal:
                 epoch=migrations.c.epoch + 1,
                 leader=leader,
                 lease_until=database_now(lease_s),
-                **NEXT_EVENT,
+                event_seq=case(
+                    (migrations.c.epoch < FIRST_EPOCH, migrations.c.event_seq),
+                    else_=migrations.c.event_seq + 1,
+                ),
             )
             .returning(*RETURNED)
         )
@@ -75,8 +81,10 @@ class SqlJournal:
             if row is None:
                 return None
             led = migration_from(row)
+            if led.epoch == FIRST_EPOCH:
+                return led
             facts = {"leader": leader, "epoch": led.epoch}
-            self._append(connection, row, Entry("observed", f"led by {leader}", facts))
+            self._append(connection, row, Entry("observed", f"taken up by {leader}", facts))
             return led
 
         led = self._database.write(work)

@@ -31,7 +31,10 @@ def submit(database: Database, migration: Migration, now: datetime) -> Migration
         columns = to_columns(queued)
         connection.execute(insert(migrations).values(**columns, event_seq=_FIRST))
         facts = {"to": queued.state.value, "mode": queued.mode.value, "host": queued.requested_host}
-        append(connection, queued.id, _FIRST, now, Entry("state", "accepted and queued", facts))
+        text = "accepted and queued"
+        if queued.force_reason is not None:
+            text += f", forced: {queued.force_reason}"
+        append(connection, queued.id, _FIRST, now, Entry("state", text, facts))
         return queued
 
     try:

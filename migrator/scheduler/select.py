@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.model import Refusal
 from migrator.scheduler.filters import FILTERS
 from migrator.scheduler.snapshot import Candidate, Wanted
 from migrator.scheduler.weighers import score
+
+NAMED_AT_MOST = 3
+"""Hosts named with one reason; the others of a large fleet are counted."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,27 @@ def select(wanted: Wanted, candidates: Sequence[Candidate]) -> Selection:
     return Selection(tuple(judged))
 
 
-def explain(hosts: Iterable[Sequence[Refusal]]) -> str:
-    """Why no host fits, the most frequent reason first: ``2 hosts: host.disabled; ...``.
+def explain(hosts: Mapping[str, Sequence[Refusal]]) -> str:
+    """Why no host fits, the most frequent reason first, in the words of the first host it is true of:
+    ``h2, h3: h2 is disabled. h4: ...``.
 
-    :param hosts: each host's refusals; one that gives a reason twice is one host.
+    :param hosts: each host's refusals; one that gives a reason twice is named once.
     """
-    tally: Counter[str] = Counter()
+    told: dict[str, list[str]] = {}
     example: dict[str, str] = {}
-    for refusals in hosts:
-        tally.update({refusal.code: 1 for refusal in refusals})
+    for name, refusals in hosts.items():
         for refusal in refusals:
+            names = told.setdefault(refusal.code, [])
+            if name not in names:
+                names.append(name)
             example.setdefault(refusal.code, refusal.message)
-    return "; ".join(
-        f"{count} host{'s' if count > 1 else ''}: {example[code]}"
-        for code, count in tally.most_common()
-    )
+    ranked = sorted(told, key=lambda code: -len(told[code]))
+    return ". ".join(f"{_some(told[code])}: {example[code]}" for code in ranked)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED_AT_MOST
+    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _judge(candidate: Candidate, wanted: Wanted) -> Judged:

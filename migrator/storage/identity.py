@@ -35,7 +35,6 @@ def _no(written: PoolIdentity, why: str) -> Refusal:
     return Refusal(
         filter="storage",
         code=NOT_SHARED,
-        message=f"storage pool {written.name!r} is not known to be shared: {why}. Mount the same"
-        " storage on both hosts under that pool, or move the disk to a pool that is shared",
+        message=f"storage pool {written.name!r} is not known to be shared: {why}",
         facts={"pool": written.name},
     )

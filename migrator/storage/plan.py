@@ -95,18 +95,20 @@ def _refusals(
 
 
 def _not_shared(disk: DiskFacts, why: Refusal | None) -> Refusal:
-    reason = "" if why is None else f" ({why.message})"
+    reason = "nobody has judged it" if why is None else why.message
     if disk.device in REMOVABLE:
         mend = f"eject it with `virsh change-media DOMAIN {disk.target} --eject --live`"
     elif disk.read_only:
         mend = "move the volume to a shared pool, or detach the disk"
     else:
-        mend = "copying disks is not available yet; move the volume to a shared pool"
+        mend = (
+            "move the volume to a shared pool, or mount the same storage on both hosts under this one "
+            "(copying disks is not available yet)"
+        )
     return _refusal(
         disk,
         "disk.not_shared",
-        f"is in pool {disk.pool}, which is not proven to be the same storage on both hosts{reason}; "
-        f"{mend}",
+        f"is in pool {disk.pool}, which is not proven to be the same on both hosts: {reason}; {mend}",
     )
 
 

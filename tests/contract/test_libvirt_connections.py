@@ -41,7 +41,7 @@ def test_a_call_past_its_deadline_is_given_up_and_its_connection_replaced(channe
     assert channel.call("asking", lambda conn: conn.getHostname())
 
 
-def test_no_more_than_four_calls_are_in_flight_on_one_connection(channel: Channel) -> None:
+def test_a_connection_carries_one_call_at_a_time_and_four_are_in_flight(channel: Channel) -> None:
     over = threading.Event()
     begun: list[object] = []
 
@@ -53,15 +53,29 @@ def test_no_more_than_four_calls_are_in_flight_on_one_connection(channel: Channe
         with pytest.raises(MigratorError):
             channel.call("hanging", hang, 0.5)
 
+    for _ in range(IN_FLIGHT):
+        channel.call("asking", lambda conn: conn.getHostname())
     callers = [threading.Thread(target=call) for _ in range(IN_FLIGHT + 2)]
     for caller in callers:
         caller.start()
     eventually(lambda: len(begun) >= IN_FLIGHT)
-    assert len(set(map(id, begun[:IN_FLIGHT]))) == 1
+    assert len(set(map(id, begun))) == len(begun) == IN_FLIGHT
     for caller in callers:
         caller.join()
     over.set()
     assert channel.call("asking", lambda conn: conn.getHostname())
+
+
+def test_a_connection_on_which_a_call_hangs_is_closed_by_that_call(channel: Channel) -> None:
+    over = threading.Event()
+    closed_by: list[str] = []
+    channel.connect().before_close.append(lambda: closed_by.append(threading.current_thread().name))
+    with pytest.raises(Transient):
+        channel.call("waiting", lambda conn: over.wait(), 0.2)
+    channel.close()
+    assert closed_by == []
+    over.set()
+    eventually(lambda: closed_by == ["libvirt-test"])
 
 
 def test_a_hung_daemon_costs_its_callers_their_deadline_and_others_nothing(

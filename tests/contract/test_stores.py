@@ -270,6 +270,7 @@ def test_every_host_has_its_own_sighting_of_a_domain(world: World) -> None:
     assert not world.stores.instances.record_sighting("h1", one.id, one)
     assert world.stores.instances.record_sighting("h2", one.id, incoming)
     assert world.stores.instances.sightings(one.id) == {"h1": one, "h2": incoming}
+    assert world.stores.instances.all_sightings() == {one.id: {"h1": one, "h2": incoming}}
     assert world.stores.instances.record_sighting("h1", one.id, None)
     assert not world.stores.instances.record_sighting("h1", one.id, None)
     assert world.stores.instances.sightings(one.id) == {"h2": incoming}

@@ -73,7 +73,7 @@ class Endpoint:
         return Answer(ask.text or self.name, ask.sizes, ask.blob)
 
     def refuse(self, ask: Ask) -> Answer:
-        raise Refused("claim.capacity", "h1 has 3 free, 4 are wanted", host="h1", free=3)
+        raise Refused("vcpus.insufficient", "h1 has 3 free, 4 are wanted", host="h1", free=3)
 
     def fence(self, ask: Ask) -> Answer:
         raise Fenced("command.stale", "epoch 3 has been superseded by 4", epoch=4)
@@ -110,7 +110,7 @@ def test_a_reply_is_the_methods_reply_type_with_everything_in_it(world: World) -
 @pytest.mark.parametrize(
     ("method", "cls", "code", "facts"),
     [
-        ("refuse", Refused, "claim.capacity", {"host": "h1", "free": 3}),
+        ("refuse", Refused, "vcpus.insufficient", {"host": "h1", "free": 3}),
         ("fence", Fenced, "command.stale", {"epoch": 4}),
         ("defer", Transient, "libvirt.timeout", {"seconds": 1.5}),
         ("break_down", Broken, "internal", {}),

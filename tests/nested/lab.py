@@ -18,6 +18,10 @@ TOP = Path(__file__).parents[2]
 BIN = TOP / ".venv" / "bin"
 TOOL = TOP / "tools" / "lab"
 BEAT = "heartbeat n="
+FAULTS = frozenset({"kill", "stop", "cut", "limit"})
+SLOWLY = ("--bandwidth", "2")
+"""Options of a migration that does not end by itself: the guest writes more than that."""
+FAST_MIB_S = "4000"
 
 Document = dict[str, Any]
 
@@ -101,6 +105,7 @@ class Lab:
     """One running lab.
 
     :param guests: name -> the domain state it is left in, of every guest a test has made.
+    :param hurt: something was killed or cut since it was last mended.
     """
 
     name: str
@@ -108,11 +113,13 @@ class Lab:
     hosts: Sequence[Host] = ()
     guests: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
+    hurt: bool = False
 
     # -- commands
 
     def tool(self, *words: str, check: bool = True) -> Done:
         """One verb of tools/lab."""
+        self.hurt = self.hurt or words[0] in FAULTS
         done = run([TOOL, *words], self._environment)
         assert done.status == 0 or not check, f"tools/lab {' '.join(words)}: {done.err}"
         return done
@@ -134,6 +141,7 @@ class Lab:
     def up(self) -> None:
         """Start it, or what has died of it."""
         self.tool("up", *self.options)
+        self.hurt = False
         self.hosts = [
             Host(**{key: each[key] for key in Host.__dataclass_fields__})
             for each in self.describe()
@@ -180,12 +188,13 @@ class Lab:
         return self.virsh(host, "list", "--all", "--autostart", "--name").split()
 
     def definitions(self) -> Mapping[str, Sequence[str]]:
-        """Every domain's XML, live and inactive, of every host, byte by byte."""
+        """All that every host's libvirt has about every domain, byte by byte."""
         return {
             f"{host.name}/{guest}": [
-                self.virsh(host, "dumpxml", "--security-info", guest),
-                self.virsh(host, "dumpxml", "--security-info", "--inactive", guest, check=False),
-                self.virsh(host, "dominfo", guest),
+                self.virsh(host, "dumpxml", guest),
+                self.virsh(host, "dumpxml", "--inactive", guest),
+                self.virsh(host, "domstate", "--reason", guest),
+                f"autostart: {guest in self.autostarts_on(host)}",
             ]
             for host in self.hosts
             for guest in self.names_on(host)
@@ -238,6 +247,10 @@ class Lab:
         done = self.migrator("migrate", guest, "--host", to.name, *options, "-f", "json")
         assert done.status == 0, done.err
         return Moving(self, done.json["id"])
+
+    def hurry(self, guest: str, source: Host) -> None:
+        """Have the source's libvirt send as fast as it can, so that the switch is near."""
+        self.virsh(source, "migrate-setspeed", guest, FAST_MIB_S)
 
     def move(self, guest: str, to: Host, *options: str) -> Document:
         """Migrate and wait; completed."""

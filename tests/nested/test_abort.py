@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.nested.lab import Lab
+from tests.nested.lab import SLOWLY, Lab
 from tests.nested.verify import verify
 
 pytestmark = pytest.mark.nested
@@ -15,7 +15,7 @@ def test_an_abort_while_memory_flows_leaves_the_guest_where_it_was(lab: Lab, roa
     destination = lab.other(source)
     lab.virsh(source, "autostart", roamer)
     before = lab.definitions()
-    moving = lab.migrate(roamer, destination, "--bandwidth", "8")
+    moving = lab.migrate(roamer, destination, *SLOWLY)
     moving.until_memory_flows()
     assert lab.names_on(destination) == [roamer]
 
@@ -23,7 +23,6 @@ def test_an_abort_while_memory_flows_leaves_the_guest_where_it_was(lab: Lab, roa
 
     assert done.status == 0, done.err
     assert done.json["state"] == "cancelled"
-    assert done.json["error_code"] == "migration.aborted"
     assert [each["action"] for each in done.json["actions"]] == ["abort"]
     assert lab.names_on(destination) == []
     assert lab.home_of(roamer) == source
@@ -45,11 +44,12 @@ def test_a_guest_that_is_moving_is_refused_with_the_id_of_its_migration(
     lab: Lab, roamer: str
 ) -> None:
     source = lab.home_of(roamer)
-    moving = lab.migrate(roamer, lab.other(source), "--bandwidth", "8")
+    moving = lab.migrate(roamer, lab.other(source), *SLOWLY)
     moving.until_memory_flows()
     done = lab.migrator("migrate", roamer, "--host", lab.other(source).name)
     assert done.status == 2
     assert done.code == "migration.exists"
     assert moving.id in done.err
+    lab.hurry(roamer, source)
     assert moving.until_ended()["state"] == "completed"
     verify(lab)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.nested.lab import Lab, Moving, await_
+from tests.nested.lab import SLOWLY, Lab, Moving, await_
 from tests.nested.verify import verify
 
 pytestmark = pytest.mark.nested
-
-SLOWLY = ("--bandwidth", "8")
 
 
 def start(lab: Lab, guest: str) -> Moving:
@@ -22,13 +20,14 @@ def start(lab: Lab, guest: str) -> Moving:
 def test_a_conductor_that_is_killed_and_restarted_completes_the_migration(
     lab: Lab, roamer: str
 ) -> None:
-    destination = lab.other(lab.home_of(roamer))
+    source = lab.home_of(roamer)
     moving = start(lab, roamer)
     lab.tool("kill", "conductor")
     lab.up()
+    lab.hurry(roamer, source)
     ended = moving.until_ended()
     assert ended["state"] == "completed", moving.story()
-    assert lab.home_of(roamer) == destination
+    assert lab.home_of(roamer) == lab.other(source)
     verify(lab)
 
 
@@ -39,6 +38,7 @@ def test_a_transfer_that_ended_while_the_conductor_was_dead_is_recorded_as_compl
     destination = lab.other(source)
     moving = start(lab, roamer)
     lab.tool("kill", "conductor")
+    lab.hurry(roamer, source)
     await_(lambda: lab.names_on(source) == [], "libvirt carries it on by itself", 60)
     assert lab.state_on(destination, roamer) == "running"
     lab.up()

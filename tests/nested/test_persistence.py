@@ -24,9 +24,7 @@ def comparable(xml: ElementTree.Element) -> str:
     return ElementTree.canonicalize(ElementTree.tostring(xml, "unicode"), strip_text=True)
 
 
-def test_a_persistent_domain_is_persistent_there_and_undefined_here(
-    lab: Lab, roamer: str
-) -> None:
+def test_a_persistent_domain_is_persistent_there_and_undefined_here(lab: Lab, roamer: str) -> None:
     source = lab.home_of(roamer)
     destination = lab.other(source)
     scopes = ("--live", "--config")

@@ -68,12 +68,23 @@ def test_an_unknown_instance_is_refused(lab: Lab, target: Host) -> None:
     refuse(lab, "instance.unknown", "nobody", "--host", target.name)
 
 
-@pytest.mark.parametrize("name", ["qemu+ssh://evil/system", "a; rm -rf /", "$(reboot)", "../../x"])
-def test_names_that_mean_something_elsewhere_are_only_unknown_names(
-    lab: Lab, roamer: str, target: Host, name: str
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("qemu+ssh:evil", "unknown"),
+        ("a; rm -rf .", "unknown"),
+        ("$(reboot)", "unknown"),
+        ("qemu+ssh://evil/system", "invalid"),
+        ("../../x", "invalid"),
+        ("two\nlines", "invalid"),
+    ],
+)
+def test_names_that_mean_something_elsewhere_are_only_names_that_do_not_fit(
+    lab: Lab, roamer: str, name: str, code: str
 ) -> None:
-    refuse(lab, "instance.unknown", name, "--host", target.name)
-    refuse(lab, "host.unknown", roamer, "--host", name)
+    known = {"unknown": ("instance.unknown", "host.unknown"), "invalid": ("request.invalid",) * 2}
+    refuse(lab, known[code][0], name, "--host", lab.hosts[0].name)
+    refuse(lab, known[code][1], roamer, "--host", name)
 
 
 def test_a_name_that_fits_two_guests_is_refused_with_both(
@@ -162,6 +173,7 @@ def test_a_destination_whose_libvirt_is_dead_is_refused(
     finally:
         lab.up()
     await_(
-        lambda: lab.api("v1", "hosts", target.name)["alive"], f"the service sees {target.name} again"
+        lambda: lab.api("v1", "hosts", target.name)["alive"],
+        f"the service sees {target.name} again",
     )
     verify(lab)

@@ -10,21 +10,19 @@ import pytest
 from tests.nested.lab import Lab
 from tests.nested.verify import verify
 
-pytestmark = pytest.mark.nested
+pytestmark = [pytest.mark.nested, pytest.mark.usefixtures("discarding")]
 
 SMALL = ("--memory", "128", "--dirty", "8", "--dirty-rate", "2")
 
 
 @pytest.fixture(scope="module")
-def _discarding(standalone: Lab) -> Iterator[None]:
+def discarding(standalone: Lab) -> Iterator[None]:
     yield
     for guest in ("sharing", "homebound"):
         standalone.discard(guest)
 
 
-def test_a_guest_with_shared_raw_and_qcow2_disks_moves_there_and_back(
-    lab: Lab, _discarding: None
-) -> None:
+def test_a_guest_with_shared_raw_and_qcow2_disks_moves_there_and_back(lab: Lab) -> None:
     source, destination = lab.hosts
     disks = ("--disk", "shared:32:raw", "--disk", "shared:32:qcow2")
     guest = lab.boot("sharing", source, *SMALL, *disks)
@@ -48,9 +46,7 @@ def test_a_guest_with_shared_raw_and_qcow2_disks_moves_there_and_back(
     assert writes[-1] > writes[0]
 
 
-def test_a_guest_with_a_local_disk_is_refused_and_nothing_is_touched(
-    lab: Lab, _discarding: None
-) -> None:
+def test_a_guest_with_a_local_disk_is_refused_and_nothing_is_touched(lab: Lab) -> None:
     source, destination = lab.hosts
     guest = lab.boot("homebound", source, *SMALL, "--disk", "local:16:raw")
     before, there = lab.definitions(), list(Path(destination.pools["local"]).iterdir())

@@ -13,7 +13,7 @@ from migrator.conductor.rpcapi import ConductorClient
 from migrator.errors import Refused
 from migrator.messages import ListMigrations, Migrate, MigrationRef, NamedInstance
 from migrator.rpc import Bus
-from tests.nested.lab import Lab, Moving
+from tests.nested.lab import SLOWLY, Lab, Moving
 from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.broker]
@@ -44,9 +44,7 @@ def test_a_guest_moves_by_a_client_on_the_bus(
     broker_lab: Lab, broker_roamer: str, conductor: ConductorClient
 ) -> None:
     lab, source = broker_lab, broker_lab.home_of(broker_roamer)
-    ask = Migrate(
-        instance=broker_roamer, host=lab.other(source).name, request_id=str(uuid.uuid4())
-    )
+    ask = Migrate(instance=broker_roamer, host=lab.other(source).name, request_id=str(uuid.uuid4()))
     accepted = conductor.migrate(ask)
     assert conductor.migrate(ask).id == accepted.id
     Moving(lab, accepted.id).until_ended()
@@ -54,7 +52,7 @@ def test_a_guest_moves_by_a_client_on_the_bus(
     assert shown.state == "completed"
     assert shown.destination == lab.other(source).name
     assert conductor.list(ListMigrations()).migrations[0].id == accepted.id
-    assert conductor.show_instance(NamedInstance(name=broker_roamer)).host == shown.destination
+    assert conductor.show_instance(NamedInstance(instance=broker_roamer)).host == shown.destination
     with pytest.raises(Refused) as no:
         conductor.migrate(Migrate(instance=broker_roamer, host=lab.other(source).name))
     assert no.value.code == "host.is_source"
@@ -67,10 +65,11 @@ def test_a_process_that_is_killed_and_restarted_completes_the_migration(
 ) -> None:
     lab, source = broker_lab, broker_lab.home_of(broker_roamer)
     destination = lab.other(source)
-    moving = lab.migrate(broker_roamer, destination, "--bandwidth", "8")
+    moving = lab.migrate(broker_roamer, destination, *SLOWLY)
     moving.until_memory_flows()
     lab.tool("kill", victim, "c1" if victim == "conductor" else source.name)
     lab.up()
+    lab.hurry(broker_roamer, source)
     ended = moving.until_ended()
     assert ended["state"] == "completed", moving.story()
     assert lab.home_of(broker_roamer) == destination

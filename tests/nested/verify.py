@@ -94,7 +94,8 @@ def _in_service(lab: Lab, homes: Mapping[str, list[str]]) -> Iterator[str]:
         if shown is None:
             yield f"the service does not know {guest}"
         elif [shown["host"], shown["status"]] != [*homes[guest], state]:
-            yield f"{guest}: the service says {shown['status']} on {shown['host']}, it is on {homes[guest]}"
+            said = f"{shown['status']} on {shown['host']}"
+            yield f"the service says that {guest} is {said}, and it is {state} on {homes[guest]}"
     yield from (f"the service has an instance {name}: {each}" for name, each in living.items())
     claims = sorted(
         (c["host"], c["instance"], c["purpose"]) for c in lab.api("v1", "claims")["claims"]

@@ -30,6 +30,15 @@ CALM_BEATS = 3  # a blackout shows in at most two heartbeats after the switch
 CALM_SECONDS = 30
 SENT_FIELDS = ("memory_processed", "disk_processed")
 
+EXPLANATION = """
+total time             of the whole command; migrator's has its checks before and its cleaning up after
+downtime (libvirt)     how long the guest stood still at the switch, as libvirt counts it
+longest heartbeat gap  the longest silence the guest itself noticed while it was moved
+sent                   bytes of memory and disk that went over the network
+memory and disk        the guest checks everything it wrote; CORRUPT would be a bug
+
+Guests are emulated here: compare the rows with one another, not with real hardware."""
+
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -67,6 +76,8 @@ def main(argv: Sequence[str]) -> int:
             _demonstrate(name)
             if arguments.keep:
                 _say_what_next(load_existing(name))
+        if not arguments.keep:
+            print("To type commands yourself: `tools/demo --keep` leaves all of it up.")
     except LabError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -205,6 +216,7 @@ def _migrate_by_virsh(source: HostLayout, destination: HostLayout) -> None:
     command = [
         "virsh",
         "-q",
+        "--no-pkttyagent",
         "-c",
         source.libvirt_uri,
         "migrate",
@@ -244,7 +256,7 @@ def _last_line(record: Record) -> str:
 def _print_table(results: list[Measurement]) -> None:
     table = Table(title=f"One guest, {MEMORY_MIB} MiB, moved three times")
     table.add_column("moved by")
-    table.add_column("route")
+    table.add_column("route", no_wrap=True)
     for heading in ("total time", "downtime (libvirt)", "longest heartbeat gap", "sent"):
         table.add_column(heading, justify="right")
     table.add_column("memory and disk")
@@ -259,23 +271,26 @@ def _print_table(results: list[Measurement]) -> None:
             "intact" if each.intact else "CORRUPT",
         )
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    print(EXPLANATION, flush=True)
 
 
 def _say_what_next(record: Record) -> None:
     here, there = record.host_layouts
     lab = f"MIGRATOR_LAB={record.name}"
-    print(
-        f"""
-The lab is still up, the guest runs on {there.name}. What to type next:
-
-  eval "$({lab} tools/lab env)"
-  migrator instance list
-  migrator migrate {GUEST} --host {here.name} --wait
-  migrator migration list
-  tools/lab log {GUEST} | tail -3
-  tools/lab --help
-  tools/lab down"""
-    )
+    steps = {
+        f'eval "$({lab} tools/lab env)"': "points this shell at the lab",
+        "migrator instance list": "where the guest is",
+        f"migrator migrate {GUEST} --host {here.name} --dry-run": "would it fit there",
+        f"migrator migrate {GUEST} --host {here.name} --wait": "move it",
+        "migrator migration list": "what was done",
+        "migrator help": "every command",
+        f"tools/lab log {GUEST} | tail -3": "what the guest says of itself",
+        "tools/lab --help": "more guests, hosts, and faults",
+        "tools/lab down": "when you are done",
+    }
+    print(f"\nThe lab is still up, the guest runs on {there.name}. What to type next:\n")
+    for command, why in steps.items():
+        print(f"  {command:<46}  # {why}")
 
 
 if __name__ == "__main__":

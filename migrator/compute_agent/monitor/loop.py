@@ -63,9 +63,10 @@ class Monitor:
         """None when libvirt does not say: that is no reading, not an empty one."""
         try:
             job = self._ports.hypervisor.job(self._transfer.instance_id)
-        except MigratorError as error:
+        except Exception as error:
             if not self._blind:
-                LOG.warning("%s: cannot be watched now: %s", self._transfer, error)
+                bug = not isinstance(error, MigratorError)
+                LOG.warning("%s: cannot be watched now: %s", self._transfer, error, exc_info=bug)
             self._blind = True
             return None
         self._blind = False
@@ -86,8 +87,10 @@ class Monitor:
             return
         try:
             taken = self._ports.hypervisor.abort_job(self._transfer.instance_id)
-        except MigratorError as error:
-            LOG.warning("%s: abort (%s) failed: %s", self._transfer, action.rule, error)
+        except Exception as error:
+            bug = not isinstance(error, MigratorError)
+            what = f"{self._transfer}: abort ({action.rule})"
+            LOG.warning("%s failed: %s", what, error, exc_info=bug)
             return
         answer = "agreed" if taken else "refused"
         LOG.info("%s: abort (%s): libvirt %s", self._transfer, action.rule, answer)

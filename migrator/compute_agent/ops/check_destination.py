@@ -54,7 +54,7 @@ def _exists(host: AgentContext, what: str, instance_id: str) -> Refusal:
         "domain",
         "destination.domain_exists",
         f"{host.settings.host} {what}, and it is none of this migration's. Undefine it there if it is a"
-        " leftover (`virsh undefine --keep-nvram`), or choose another host.",
+        " leftover (`virsh undefine --keep-nvram`), or choose another host",
         {"id": instance_id},
     )
 
@@ -78,7 +78,7 @@ def _machine(host: AgentContext, request: CheckDestination, facts: HostFacts) ->
         "machine",
         "machine.unsupported",
         f"the QEMU of {name} does not know machine type {request.machine}; install the QEMU version of"
-        " the source there, or choose another host.",
+        " the source there, or choose another host",
         {"machine": request.machine},
     )
     yield from _too_old(host, request, facts)
@@ -100,7 +100,7 @@ def _too_old(host: AgentContext, request: CheckDestination, facts: HostFacts) ->
             "version",
             "host.too_old",
             f"{host.settings.host} has {listed}; guests move to the same or a newer version. Upgrade it,"
-            " or choose another host.",
+            " or choose another host",
             {what: _dotted(here) for what, (here, _) in older.items()},
         )
 
@@ -116,15 +116,22 @@ def _cpu(host: AgentContext, request: CheckDestination) -> Refusals:
     missing = host.hypervisor.missing_features(
         request.arch, request.machine, request.virt_type, request.cpu_xml
     )
-    if missing:
-        yield Refusal(
-            "cpu",
-            "cpu.incompatible",
-            f"the guest runs with CPU features {host.settings.host} does not have:"
-            f" {', '.join(missing)}. Choose a host that has them, or start the guest with a CPU model"
-            " that both hosts offer.",
-            {"features": list(missing)},
-        )
+    if not missing:
+        return
+    name = host.settings.host
+    # No feature's name has a blank; libvirt's own sentence, where it names none, does.
+    named = [each for each in missing if " " not in each]
+    why = (
+        f"the guest runs with CPU features {name} does not have: {', '.join(named)}"
+        if named
+        else f"{name} cannot offer the guest its CPU: {'; '.join(missing)}"
+    )
+    yield Refusal(
+        "cpu",
+        "cpu.incompatible",
+        f"{why}. Choose another host, or start the guest with a CPU model that both hosts offer.",
+        {"features": named},
+    )
 
 
 def _networks(host: AgentContext, request: CheckDestination) -> Refusals:
@@ -135,7 +142,7 @@ def _networks(host: AgentContext, request: CheckDestination) -> Refusals:
                 "networks",
                 "network.missing",
                 f"{host.settings.host} has no active network {network!r}; define and start it there"
-                f" (`virsh net-start {network}`), or choose another host.",
+                f" (`virsh net-start {network}`), or choose another host",
                 {"network": network},
             )
 
@@ -169,7 +176,7 @@ def _volumes(host: AgentContext, request: CheckDestination, pools: list[str]) ->
                 "volumes",
                 "volume.missing",
                 f"{host.settings.host} has no volume {volume!r} in its pool {pool!r}; that pool must be"
-                " the same storage as the source's, or choose another host.",
+                " the same storage as the source's, or choose another host",
                 {"pool": pool, "volume": volume},
             )
 

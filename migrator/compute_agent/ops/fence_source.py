@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import is_marked
+from migrator.compute_agent.marking import is_marked, left_behind
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import FenceSource, SourceFenced
 from migrator.model import DomainState, DomainView
@@ -16,7 +16,7 @@ EXECUTING = frozenset({DomainState.RUNNING, DomainState.BLOCKED})
 
 
 def run(host: AgentContext, request: FenceSource) -> SourceFenced:
-    """Destroys only what this very attempt was moving.
+    """Destroys only what this very attempt was moving, and only what is left behind of it.
 
     :raises Refused: ``command.stale`` when the domain here is not this attempt's.
     :raises Transient: when it still runs afterwards; ask again at once.
@@ -25,6 +25,8 @@ def run(host: AgentContext, request: FenceSource) -> SourceFenced:
     if view.state in (DomainState.ABSENT, DomainState.SHUTOFF):
         return SourceFenced(result="gone")
     _check_ours(host, request, view)
+    if not (request.sure or left_behind(view)):
+        return SourceFenced(result="may_have_returned")
     two_ran = view.state in EXECUTING
     if two_ran:
         LOG.error("migration %s: the guest ran here as well; destroying it", request.migration_id)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import is_marked
+from migrator.compute_agent.marking import is_marked, left_behind, unmark_source
 from migrator.compute_agent.transfer import STATISTICS_S
 from migrator.compute_agent.waiting import poll
 from migrator.errors import Transient
 from migrator.messages import ReleaseSource, SourceReleased
-from migrator.model import DomainState, DomainView, Statistics
+from migrator.model import DomainState, Statistics
 
 POLL_S = 0.1
-GONE = DomainView(DomainState.ABSENT)
 
 
 def run(host: AgentContext, request: ReleaseSource) -> SourceReleased:
@@ -26,27 +25,31 @@ def run(host: AgentContext, request: ReleaseSource) -> SourceReleased:
     if transfer is not None:
         transfer.ended.wait(request.deadline_s)
     left = max(deadline - clock.monotonic(), 0.0)
-    if poll(clock, left, POLL_S, lambda: _inactive(host, request)) is None:
+    if poll(clock, left, POLL_S, lambda: _left(host, request)) is None:
         view = host.hypervisor.view(request.instance_id)
         raise Transient(
             "guest.busy",
             f"the guest's old domain is still {view.state} ({view.reason}) on {host.settings.host}",
         )
     view = host.hypervisor.view(request.instance_id)
-    if _is_left_over(view, request):
+    if not is_marked(view, request.migration_id, request.attempt):
+        return SourceReleased(view=view, statistics=_statistics(host, request))
+    if view.active:
+        assert view.mark is not None
+        autostart = view.mark.autostart
+        unmark_source(host.hypervisor, request.instance_id, request.migration_id, autostart)
+    elif view.state is not DomainState.ABSENT:
         host.hypervisor.undefine(request.instance_id)
-    return SourceReleased(view=GONE, statistics=_statistics(host, request))
+    after = host.hypervisor.view(request.instance_id)
+    return SourceReleased(view=after, statistics=_statistics(host, request))
 
 
-def _inactive(host: AgentContext, request: ReleaseSource) -> bool | None:
+def _left(host: AgentContext, request: ReleaseSource) -> bool | None:
+    """None while libvirt still holds the old domain. One that runs is no old one: those are fenced
+    before, so somebody has brought the guest back, mark and all."""
     view = host.hypervisor.view(request.instance_id)
     ours = is_marked(view, request.migration_id, request.attempt)
-    return None if view.active and ours else True
-
-
-def _is_left_over(view: DomainView, request: ReleaseSource) -> bool:
-    ours = is_marked(view, request.migration_id, request.attempt)
-    return ours and not view.active and view.state is not DomainState.ABSENT
+    return None if ours and left_behind(view) else True
 
 
 def _statistics(host: AgentContext, request: ReleaseSource) -> Statistics | None:

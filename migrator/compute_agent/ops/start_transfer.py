@@ -6,7 +6,7 @@ import logging
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.encryption import refuse_stream
-from migrator.compute_agent.marking import is_marked, mark_source, unmark_source
+from migrator.compute_agent.marking import IN_SWITCH, is_marked, mark_source, unmark_source
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.transfer import leaving
 from migrator.errors import Broken, MigratorError, Refused, Transient
@@ -15,7 +15,6 @@ from migrator.model import AttemptMark, DomainState, DomainView, Reason
 
 LOG = logging.getLogger(__name__)
 
-IN_SWITCH = frozenset({Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
 LEFT = IN_SWITCH | {Reason.MIGRATED}
 """Reasons of a source's domain once its guest has switched, or may have."""
 

@@ -47,7 +47,10 @@ class AwaitTransfer(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         # Right after a fresh start there is nothing to see yet; after an adoption there may be all.
-        seen = _Seen(look=bool(results["start_transfer"]["adopted"]))
+        # An earlier leader may have raised the flag.
+        flag = run.migration.attention
+        adopted = bool(results["start_transfer"]["adopted"])
+        seen = _Seen(look=adopted or flag is not None, attention=flag)
         while True:
             self._pass_abort_on(run, results, seen)
             why = self._look(run, seen) if seen.look else None
@@ -76,6 +79,7 @@ class AwaitTransfer(Step):
                 seen.ended, seen.moved, seen.error, seen.look = True, item.ok, item.error, True
             case Wake():
                 run.reread()
+                seen.look = item.look
             case None:
                 run.reread()
                 silent = run.context.mail.silent_for(run.migration.id) > QUIET_S

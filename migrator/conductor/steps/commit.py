@@ -44,4 +44,7 @@ def commit(run: Run, results: Results, why: str) -> None:
             AddTodo(TodoKind.RELEASE_SOURCE, run.source),
         ],
         attention=None,
+        # Of a roll-back that found the guest there after all.
+        error_code=None,
+        error=None,
     )

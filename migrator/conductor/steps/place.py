@@ -14,11 +14,15 @@ from migrator.conductor.placement import (
 )
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
-from migrator.errors import Refused, Transient
+from migrator.errors import Transient
 from migrator.messages import SourceFacts
-from migrator.model import DropClaim, HostAddresses, TakeClaim
+from migrator.model import DropClaim, Host, HostAddresses, Refusal, TakeClaim
 from migrator.scheduler.select import Judged
 from migrator.states import MigrationState
+
+MOST_CONFLICTS = 50
+"""Each means that another claim on a host was faster, so that others got on; a claim that does not go
+away ends the tries."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -42,38 +46,39 @@ class Place(Step):
         if run.migration.state is MigrationState.CLAIMED:
             self._release(run, "the claim's check was interrupted; placing again")
         migration = run.migration
-        hosts = run.context.stores.hosts.list()
         move = Move(run.source, migration.mode, migration.requested_host)
-        selection = select_hosts(run.context, facts, move, hosts)
-        source = next(host for host in hosts if host.name == run.source)
-        tried: list[Checked] = []
-        for judged in selection.fitting[:MOST_CANDIDATES]:
+        tried: dict[str, Checked] = {}
+        conflicts = 0
+        while True:
+            hosts = run.context.stores.hosts.list()
+            selection = select_hosts(run.context, facts, move, hosts)
+            untried = [each for each in selection.fitting if each.candidate.host.name not in tried]
+            if not untried or len(tried) >= MOST_CANDIDATES:
+                raise nobody_fits(selection, list(tried.values()), migration.requested_host)
             run.refuse_if_aborted()
-            if not self._claim(run, facts, judged):
+            judged = untried[0]
+            host = judged.candidate.host
+            conflict = self._claim(run, facts, judged)
+            if conflict is not None:
+                conflicts += 1
+                if conflicts >= MOST_CONFLICTS:
+                    tried[host.name] = _unclaimed(host.name, conflict)
                 continue
             checked = check_pair(run.context, facts, run.source, judged)
             if not checked.refusals:
-                return pack(
-                    Placed(
-                        source=source.addresses,
-                        destination=judged.candidate.host.addresses,
-                        needs_unsafe=checked.needs_unsafe,
-                        pools=list(checked.pools),
-                        volumes=[list(volume) for volume in checked.volumes],
-                    )
-                )
-            tried.append(checked)
+                source = next(each for each in hosts if each.name == run.source)
+                return _placed(source, host, checked)
+            tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
             self._release(run, f"{checked.host} refused: {why}")
-        raise nobody_fits(selection, tried, migration.requested_host)
 
     def revert(self, run: Run, results: Results) -> None:
         destination = run.migration.destination
         if destination is not None and run.migration.state is not MigrationState.SWITCHED:
             run.update([DropClaim(destination)])
 
-    def _claim(self, run: Run, facts: SourceFacts, judged: Judged) -> bool:
-        """False when somebody else's claim came first: the snapshot is stale, the next host."""
+    def _claim(self, run: Run, facts: SourceFacts, judged: Judged) -> Transient | None:
+        """The conflict when another claim came first: what was selected from is out of date."""
         host = judged.candidate.host
         claim = TakeClaim(host.name, host.claims_generation, facts.vcpus, facts.memory_mib)
         try:
@@ -88,13 +93,24 @@ class Place(Step):
         except Transient as conflict:
             if conflict.code != "claim.conflict":
                 raise
-            run.note("step", f"{host.name}: {conflict.message}", code=conflict.code)
-            return False
-        except Refused as refused:
-            if refused.code != "claim.capacity":
-                raise
-            return False
-        return True
+            return conflict
+        return None
 
     def _release(self, run: Run, why: str) -> None:
         run.move(MigrationState.SCHEDULING, why, [DropClaim(run.destination)], destination=None)
+
+
+def _unclaimed(host: str, conflict: Transient) -> Checked:
+    return Checked(host, (Refusal("claim", conflict.code, conflict.message, conflict.facts),))
+
+
+def _placed(source: Host, destination: Host, checked: Checked) -> Result:
+    return pack(
+        Placed(
+            source=source.addresses,
+            destination=destination.addresses,
+            needs_unsafe=checked.needs_unsafe,
+            pools=list(checked.pools),
+            volumes=[list(volume) for volume in checked.volumes],
+        )
+    )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
+from migrator.conductor.outcome import Verdict, judge
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit
 from migrator.conductor.steps.place import Placed
 from migrator.conductor.transfer_plan import start_flags
+from migrator.errors import Transient
 from migrator.messages import (
     Abort,
     Aborted,
     DestinationPrepared,
+    InstanceRef,
     SourceFacts,
     TransferPlan,
 )
@@ -59,7 +62,7 @@ class StartTransfer(Step):
     def revert(self, run: Run, results: Results) -> None:
         if run.migration.state is MigrationState.SWITCHED:
             return
-        if abort(run, results).result != "too_late":
+        if not _has_moved(run, abort(run, results)):
             return
         run.note("alarm", "the guest had switched when the transfer was to be undone")
         commit(run, results, "found on the destination while rolling back")
@@ -79,6 +82,31 @@ class StartTransfer(Step):
             bandwidth_mib_s=run.migration.bandwidth_mib_s,
             tls_destination=run.destination if encryption == "required" else None,
         )
+
+
+def _has_moved(run: Run, answer: Aborted) -> bool:
+    """A source that has no guest left to keep cannot tell; the only copy may be over there.
+
+    :raises Transient: ``guest.state_unknown`` while neither host has it for certain.
+    """
+    if answer.result == "too_late":
+        return True
+    if answer.view is None or answer.view.active:
+        return False
+    request = InstanceRef(instance_id=run.migration.instance_id)
+    there = run.until_answered(
+        f"{run.destination} to say whether it has the guest",
+        lambda: run.context.agents.inspect(run.destination, request),
+    )
+    judgement = judge(answer.view, there.view, call_returned=True)
+    if judgement.verdict is Verdict.UNDECIDABLE:
+        raise Transient(
+            "guest.state_unknown",
+            f"{judgement.why} (source {judgement.source}, destination {judgement.destination}); "
+            f"nothing is removed from {run.destination} before that is settled: start it or destroy "
+            "it there",
+        )
+    return judgement.verdict is Verdict.FORWARD
 
 
 def abort(run: Run, results: Results) -> Aborted:

@@ -256,7 +256,9 @@ def test_a_source_that_runs_beside_the_destination_is_destroyed_and_said_so(
     world.h1.start(world.h2)
     world.until(lambda: world.h1.inspect().view.reason is Reason.MIGRATION_CANCELED)
     assert world.arrived()
-    assert world.h1.fence().result == "destroyed_running"
+    assert world.h1.fence().result == "may_have_returned"
+    assert world.h1.state is DomainState.RUNNING
+    assert world.h1.fence(sure=True, step="sure").result == "destroyed_running"
     assert world.h1.state is DomainState.SHUTOFF
     assert world.arrived()
 
@@ -270,7 +272,7 @@ def test_fencing_does_not_wait_behind_an_abort_that_waits_for_the_transfer(
     world.fleet.signal(Signal.FREEZE)
     aborting = world.concurrency.spawn("abort", lambda: _abort_in_vain(world))
     world.until(lambda: world.h1.inspect().transfer.abort_requested)  # type: ignore[union-attr]
-    assert world.h1.fence(deadline_s=2.0).result == "destroyed_running"
+    assert world.h1.fence(sure=True, deadline_s=2.0).result == "destroyed_running"
     world.fleet.signal(Signal.THAW)
     assert aborting.join(10.0)
 
@@ -305,7 +307,7 @@ def test_what_is_shut_off_or_absent_needs_no_fence(world: World) -> None:
 def test_fencing_destroys_even_what_cannot_be_paused(world: World) -> None:
     world.h1.host.set_mark(world.guest, AttemptMark(MIGRATION, 1, autostart=False))
     world.h1.host.fails["suspend"] = Transient("libvirt.timeout", "QEMU does not answer")
-    assert world.h1.fence().result == "destroyed_running"
+    assert world.h1.fence(sure=True).result == "destroyed_running"
 
 
 # ---------------------------------------------------------------- finish_destination
@@ -388,13 +390,23 @@ def test_a_definition_that_stayed_is_undefined(world: World) -> None:
 def test_a_guest_that_came_back_by_other_hands_is_left_alone(world: World, running: bool) -> None:
     if not running:
         world.h1.host.power_off(world.guest)
-    assert world.h1.release().view.state is DomainState.ABSENT
+    assert world.h1.release().view.active is running
     assert world.h1.host.view(world.guest).persistent
     assert world.h1.host.view(world.guest).active is running
 
 
+def test_a_guest_that_came_back_with_its_mark_loses_the_mark_and_is_left_alone(
+    world: World,
+) -> None:
+    world.h1.host.set_mark(world.guest, AttemptMark(MIGRATION, 1, autostart=True))
+    released = world.h1.release().view
+    assert (released.state, released.mark, released.autostart) == (DomainState.RUNNING, None, True)
+
+
 def test_a_source_that_is_still_there_is_waited_for_and_then_retried(world: World) -> None:
     world.h1.host.set_mark(world.guest, AttemptMark(MIGRATION, 1, autostart=False))
+    domain = world.h1.host.domains[world.guest]
+    domain.state, domain.reason = DomainState.PAUSED, Reason.MIGRATION
     with pytest.raises(Transient) as caught:
         world.h1.release(deadline_s=0.2)
     assert caught.value.code == "guest.busy"

@@ -60,6 +60,16 @@ def test_what_is_refused_exits_2_with_one_coded_sentence(
     assert not terminal.run("migration", "list", "-f", "json").document
 
 
+@pytest.mark.parametrize("argv", ["migrate \udcff", "migrate g1 --host \udcff", "host show \udcff"])
+def test_words_that_are_no_text_are_refused_before_anything_is_asked(
+    terminal: Terminal, argv: str
+) -> None:
+    ran = terminal.run(*argv.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "request.invalid: '\\udcff' is not UTF-8 text\n"
+    assert terminal.conductor.calls == []
+
+
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [

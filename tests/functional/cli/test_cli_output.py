@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -93,7 +96,7 @@ def test_lists_are_sorted_by_what_is_meant_not_by_what_is_read(terminal: Termina
 
 def test_an_empty_list_says_so_and_stays_a_document(terminal: Terminal) -> None:
     ran = terminal.run("migration", "list", "-f", "json")
-    assert (ran.code, ran.document, ran.err) == (0, [], "no migration fits\n")
+    assert (ran.code, ran.document, ran.err) == (0, [], "there are no migrations yet\n")
 
 
 @pytest.mark.parametrize(
@@ -160,10 +163,55 @@ def test_events_are_followed_to_the_end(terminal: Terminal, formatter: str) -> N
         assert ran.out.splitlines()[-1].endswith("finished")
 
 
-def test_completion_knows_every_command(terminal: Terminal) -> None:
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("mig", ["migrate", "migration"]),
+        ("host ", ["disable", "enable", "list", "show"]),
+        ("instance show g", ["g1"]),
+        ("migrate w", ["web\\ front"]),
+        ("migrate g1 --re", ["--reason", "--request-id"]),
+        ("migrate g1 --host h", ["h1", "h2", "h3"]),
+        ("migrate g1 --host = h", ["h1", "h2", "h3"]),
+        ("migrate g1 --bandwidth ", []),
+        ("host list -f j", ["json"]),
+        ("help mig", ["migrate", "migration"]),
+        ("help host s", ["show"]),
+        ("help host show ", []),
+    ],
+)
+def test_bash_completes_commands_options_and_names(
+    terminal: Terminal, tmp_path: Path, typed: str, offered: list[str]
+) -> None:
+    program = tmp_path / "migrator"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m migrator.cli.main "$@"\n')
+    program.chmod(0o755)
+    # The word under the cursor is the last one, empty after a space.
+    asked = f"""
+        {terminal.run("complete").out}
+        set -eu
+        COMP_WORDS=({program} {typed}{'""' if typed.endswith(" ") else ""})
+        COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+        _migrator {program}
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.split("\n")[:-1] == (offered or [""])
+
+
+def test_completion_never_runs_a_name(terminal: Terminal, tmp_path: Path) -> None:
+    program = tmp_path / "migrator"
+    program.write_text("#!/bin/sh\necho '$(touch ran)'\n")
+    program.chmod(0o755)
     script = terminal.run("complete").out
-    for command in COMMANDS:
-        assert f"cmds_{command.replace(' ', '_')}=" in script
+    asked = f"{script}\nCOMP_WORDS=(migrator migrate '')\nCOMP_CWORD=2\n_migrator {program}"
+    show = """; printf '%s' "${COMPREPLY[0]}" """
+    done = subprocess.run(
+        ["bash", "-c", asked + show], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == r"\$\(touch\ ran\)"
+    assert not (tmp_path / "ran").exists()
 
 
 def test_every_command_explains_itself(terminal: Terminal) -> None:

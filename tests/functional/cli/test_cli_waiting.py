@@ -171,7 +171,7 @@ def test_ctrl_c_stops_the_waiting_and_not_the_migration(terminal: Terminal) -> N
     assert (waiting.returncode, out) == (130, "")
     made = terminal.run("migration", "list", "-f", "json").document[0]
     assert made["id"][:8] in title
-    assert f"the migration goes on: {made['id']}; `migrator migration watch {made['id']}`" in err
+    assert f"the migration goes on: {made['id']}\n  migrator migration watch {made['id']} " in err
     assert made["state"] == "queued"
 
 

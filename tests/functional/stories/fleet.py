@@ -20,10 +20,12 @@ from migrator.compute_agent.agent import Agent
 from migrator.compute_agent.rpcapi import AgentClient
 from migrator.compute_agent.settings import AgentSettings
 from migrator.conductor.conductor import Conductor, Outside
+from migrator.conductor.ports import Stores
 from migrator.conductor.rpcapi import ConductorClient
 from migrator.conductor.settings import ConductorSettings
 from migrator.db import schema
 from migrator.db.engine import Database
+from migrator.db.migration_store import TODO_LEASE_S
 from migrator.db.stores import Patience, open_stores
 from migrator.messages import (
     AGENT_METHODS,
@@ -50,7 +52,12 @@ class ServiceUnderTest:
     """Everything started on entry, stopped on exit; ``fleet`` is the test's hand on the hosts."""
 
     def __init__(
-        self, tmp_path: Path, bus: Bus, hosts: int = 2, settings: ConductorSettings | None = None
+        self,
+        tmp_path: Path,
+        bus: Bus,
+        hosts: int = 2,
+        settings: ConductorSettings | None = None,
+        todo_lease_s: float = TODO_LEASE_S,
     ) -> None:
         self.bus = bus
         self.clock = SystemClock()
@@ -64,6 +71,9 @@ class ServiceUnderTest:
         schema.upgrade(url)
         self.database = Database(url)
         self.agents: dict[str, tuple[Agent, Any]] = {}
+        self.wrap_stores: Callable[[Stores], Stores] = lambda stores: stores
+        """Puts faults between the conductor and its database."""
+        self.patience = Patience(self.settings.host_down_s, todo_lease_s)
         self.client = ConductorClient(bus)
 
     def __enter__(self) -> ServiceUnderTest:
@@ -88,7 +98,7 @@ class ServiceUnderTest:
     # -- parts
 
     def start_conductor(self) -> None:
-        stores = open_stores(self.database, self.clock.now, Patience(self.settings.host_down_s))
+        stores = self.wrap_stores(open_stores(self.database, self.clock.now, self.patience))
         outside = Outside(AgentClient(self.bus), self.client, self.clock, self.concurrency)
         self.conductor = Conductor(self.settings, stores, outside)
         self._server = self.bus.server(

@@ -139,3 +139,21 @@ def test_a_guest_moved_by_hand_changes_its_owner(service: ServiceUnderTest) -> N
     service.add_guest("h2", "web1", id=guest)
     service.until(lambda: service.show_instance("web1").host == "h2")
     assert service.claims() == [("h2", "web1", "use")]
+
+
+def test_a_flag_raised_by_a_conductor_that_died_is_lowered_by_the_next(
+    service: ServiceUnderTest,
+) -> None:
+    service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.stop_agent("h1")
+    service.until(lambda: service.show(migration.id).needs_attention is not None)
+    service.stop_conductor()
+    service.start_conductor()
+    service.start_agent("h1")
+    service.until(lambda: service.show(migration.id).needs_attention is None)
+    assert service.show(migration.id).state == "running"
+    service.fleet.release()
+    assert service.wait(migration.id).state == "completed"

@@ -110,6 +110,7 @@ def test_a_command_overtaken_while_it_waited_is_fenced() -> None:
     [
         (Refused("guest.busy", "no"), True),
         (Broken("transfer.failed", "no"), True),
+        (Broken("internal", "a bug"), False),
         (Transient("libvirt.timeout", "not now"), False),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,14 +74,19 @@ def test_force_passes_over_wishes_records_them_and_obeys_safety() -> None:
     ("hosts", "sentence"),
     [
         ([], ""),
-        ([[Refusal("enabled", "host.disabled", "h2 is disabled")]], "1 host: h2 is disabled"),
+        ([[Refusal("enabled", "host.disabled", "h2 is disabled")]], "h2: h2 is disabled"),
         (
             [
                 [Refusal("memory", "memory.insufficient", "h2 is full")],
                 [Refusal("enabled", "host.disabled", "h3 is disabled")],
                 [Refusal("enabled", "host.disabled", "h4 is disabled")],
             ],
-            "2 hosts: h3 is disabled; 1 host: h2 is full",
+            "h3, h4: h3 is disabled. h2: h2 is full",
+        ),
+        # a large fleet is not listed
+        (
+            [[Refusal("enabled", "host.disabled", "all are disabled")]] * 7,
+            "h2, h3, h4 and 4 more: all are disabled",
         ),
         # two disks of one guest are not two hosts
         (
@@ -89,15 +96,15 @@ def test_force_passes_over_wishes_records_them_and_obeys_safety() -> None:
                     Refusal("disks", "disk.not_shared", "vdb is not shared"),
                 ]
             ],
-            "1 host: vda is not shared",
+            "h2: vda is not shared",
         ),
     ],
 )
-def test_why_nobody_fits_counts_hosts_the_most_frequent_reason_first(
+def test_why_nobody_fits_names_the_hosts_the_most_frequent_reason_first(
     hosts: list[list[Refusal]], sentence: str
 ) -> None:
-    assert explain(hosts) == sentence
-    assert explain(iter(hosts)) == sentence
+    names = (f"h{number}" for number in itertools.count(2))
+    assert explain(dict(zip(names, hosts, strict=False))) == sentence
 
 
 # ----------------------------------------------------------------------- whatever the fleet is

@@ -81,7 +81,7 @@ def test_a_disk_in_a_pool_that_is_not_shared_is_refused_with_the_agents_reason()
     refusal = only(plan(replace(DISK, pool="local"), not_shared={"local": why}))
     assert refusal.code == "disk.not_shared"
     assert "its token differs" in refusal.message
-    assert "copying disks is not available yet; move the volume to a shared pool" in refusal.message
+    assert "move the volume to a shared pool" in refusal.message
     assert refusal.facts["target"] == "vda"
 
 
