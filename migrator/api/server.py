@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-READ_S = 10
-"""A client that sends nothing for so long in the middle of a request is given up."""
-
 SHUTDOWN_S = 5
 """Requests under way when the server stops are waited for so long."""
 
@@ -51,7 +48,7 @@ class ApiServer:
         self._listen = parse_listen(settings.listen)
         self._stop = threading.Event()
         api = Api(settings, conductor, self._stop)
-        self._server = _Cheroot(self._listen, api.wsgi(), settings.threads)
+        self._server = _Cheroot(self._listen, api.wsgi(), settings)
         self._thread: threading.Thread | None = None
         self._inode = 0
 
@@ -155,16 +152,16 @@ class _Cheroot(cheroot.wsgi.Server):
     keep_alive_conn_limit = MAX_IDLE
     expiration_interval = 0.1  # the accept loop looks so often, in seconds, whether it should stop
 
-    def __init__(self, listen: UnixListen | TcpListen, app: Any, threads: int) -> None:
+    def __init__(self, listen: UnixListen | TcpListen, app: Any, settings: ApiSettings) -> None:
         address = listen.path if isinstance(listen, UnixListen) else (listen.host, listen.port)
         super().__init__(
             address,
             app,
-            numthreads=threads,
-            max=threads,
+            numthreads=settings.threads,
+            max=settings.threads,
             server_name="migrator",
             request_queue_size=BACKLOG,
-            timeout=READ_S,
+            timeout=settings.read_s,  # type: ignore[arg-type]  # goes to settimeout as it is
             shutdown_timeout=SHUTDOWN_S,
         )
 

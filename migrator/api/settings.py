@@ -24,12 +24,14 @@ class ApiSettings:
     :param watch_s: seconds between two looks at a migration that somebody watches.
     :param keep_alive_s: seconds of silence after which a viewer is sent a comment; a viewer that has
         gone is noticed by it.
+    :param read_s: seconds of silence in the middle of a request after which its client is given up.
     """
 
     listen: str = DEFAULT_LISTEN
     threads: int = 20
     watch_s: float = 0.5
     keep_alive_s: float = 5.0
+    read_s: float = 10.0
 
     def __post_init__(self) -> None:
         if self.threads < 2:

@@ -12,7 +12,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from cliff.command import Command
@@ -248,6 +248,10 @@ class ShowCommand(_Shown, ShowOne):
         """The API's object."""
         raise NotImplementedError
 
+    def pointless(self, row: Row) -> Collection[str]:
+        """Fields that tell a person nothing about this object."""
+        return ()
+
     def produce_output(
         self, parsed: argparse.Namespace, names: Sequence[str], values: Sequence[Any]
     ) -> int:
@@ -268,6 +272,11 @@ class ShowCommand(_Shown, ShowOne):
             return names, [_for_shells(row.get(name)) for name in names]
         shown = {**field_columns(*names), **self.table}
         # A person who asked for no column is not shown what is unknown or empty.
-        wanted = [name for name in shown if parsed.columns or row.get(name) not in (None, [], "")]
+        wanted = [
+            name
+            for name in shown
+            if parsed.columns
+            or not (row.get(name) in (None, [], "") or name in self.pointless(row))
+        ]
         labels = wanted if parsed.columns else [re.sub("_(mib|ms)$", "", name) for name in wanted]
         return labels, [shown[name](row) for name in wanted]

@@ -36,7 +36,12 @@ class View:
         return self.data["state"] in TERMINAL
 
 
-def follow(client: Client, migration: str, after: int = 0) -> Iterator[Event | View]:
+@dataclass(frozen=True)
+class Away:
+    """The service does not answer; it is asked again, and the migration goes on meanwhile."""
+
+
+def follow(client: Client, migration: str, after: int = 0) -> Iterator[Event | View | Away]:
     """Its history after ``after`` and everything new, ending with the view in which it has ended.
 
     :raises CommandFailed: refused, or the service was away for longer than :data:`PATIENCE_S`.
@@ -59,6 +64,8 @@ def follow(client: Client, migration: str, after: int = 0) -> Iterator[Event | V
             polling = polling or error.code == "viewers.too_many"
             if error.status != UNKNOWN:
                 raise
+            if not polling:
+                yield Away()
             if time.monotonic() - heard > PATIENCE_S:
                 raise CommandFailed(
                     error.code,

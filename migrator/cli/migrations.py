@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from typing import ClassVar
 
 from migrator.cli import screen, words
@@ -119,6 +120,10 @@ class MigrationCommand(ShowCommand):
         "actions": lambda row: "\n".join(map(_action, row["actions"])),
         "queue": lambda row: _queue(row["queue"]),
     }
+
+    def pointless(self, row: Row) -> Collection[str]:
+        # Disks that are shared stay where they are.
+        return () if row.get("disk_total") else ("disk_total", "disk_remaining")
 
     def wait(self, migration: str) -> Row:
         """Follow it with progress on stderr; the migration as it ended, its end said."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from migrator.cli import words
 from migrator.cli.base import say
-from migrator.cli.follow import Event, View
+from migrator.cli.follow import Away, Event, View
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,6 +28,8 @@ WORTH_SAYING_S = 2.0
 
 NOT_CONVERGING = 0.9
 """Share of the sending rate from which on the guest's writing leaves nothing to gain."""
+
+AWAY = "the service does not answer; the migration goes on"
 
 _STATES = {
     "queued": "waiting in the queue",
@@ -53,12 +55,16 @@ class Screen(Protocol):
         """The migration looks like this now."""
         ...
 
+    def away(self) -> None:
+        """Nobody can say how it looks now."""
+        ...
+
     def close(self) -> None:
         """Leave the terminal as it should stay."""
         ...
 
 
-def watch(updates: Iterable[Event | View]) -> dict[str, Any]:
+def watch(updates: Iterable[Event | View | Away]) -> dict[str, Any]:
     """Show every update; the migration as it ended."""
     screen: Screen = _Living() if sys.stderr.isatty() else _Plain()
     ended: dict[str, Any] = {}
@@ -68,6 +74,8 @@ def watch(updates: Iterable[Event | View]) -> dict[str, Any]:
                 ended = update.data
                 if not update.ended:
                     screen.show(ended)
+            elif isinstance(update, Away):
+                screen.away()
     finally:
         screen.close()
     return ended
@@ -163,7 +171,7 @@ def _pass(view: dict[str, Any]) -> str:
     text = f"pass {view['iteration']}"
     left, speed = view["memory_remaining"], view["bandwidth"]
     lasts = left / speed if left and speed else 0
-    return f"{text} ends in {words.clock(lasts)}" if lasts >= WORTH_SAYING_S else text
+    return f"{text} ({words.duration_s(lasts)})" if lasts >= WORTH_SAYING_S else text
 
 
 def _converging(view: dict[str, Any]) -> str:
@@ -207,6 +215,11 @@ class _Plain:
         say(f"{self._elapsed!s:>7}  {here}{': ' + figures if figures else ''}")
         self._stage, self._figures, self._said_at = here, figures, now
 
+    def away(self) -> None:
+        if self._stage != AWAY:
+            say(f"{self._elapsed!s:>7}  {AWAY}")
+            self._stage = AWAY
+
     def close(self) -> None:
         """Nothing is left to do: lines stay as they are."""
 
@@ -220,6 +233,7 @@ class _Living:
 
         self._elapsed = _Elapsed()
         self._view: dict[str, Any] | None = None
+        self._away = False
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(
             get_renderable=self._render,
@@ -233,11 +247,15 @@ class _Living:
 
     def show(self, view: dict[str, Any]) -> None:
         self._elapsed.of(view)
+        self._away = False
         before, self._view = self._view, view
         if before is None:
             self._console.print(title(view), style="bold", markup=False)
         elif stage(before) != stage(view):
             self._console.print(self._line(before, "dim"), no_wrap=True, overflow="ellipsis")
+
+    def away(self) -> None:
+        self._away = True
 
     def close(self) -> None:
         if self._view is not None:
@@ -254,8 +272,8 @@ class _Living:
 
         line = Text(no_wrap=True, overflow="ellipsis", style=style)
         line.append(f"{self._elapsed!s:>7}  ", style="cyan")
-        line.append(stage(view), style="" if style else "bold")
+        line.append(AWAY if self._away else stage(view), style="" if style else "bold")
         figures = details(view)
-        if figures:
+        if figures and not self._away:
             line.append(f": {figures}")
         return line

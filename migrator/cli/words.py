@@ -75,6 +75,11 @@ def duration_ms(value: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def duration_s(value: float) -> str:
+    """Seconds, roughly: 7 s, 3 min 20 s, 2 h 5 min."""
+    return f"{value:.0f} s" if value < 60 else duration_ms(value * 1000)
+
+
 def clock(seconds: float) -> str:
     """A running time: 0:07, 12:30, 1:02:03."""
     minutes, rest = divmod(max(int(seconds), 0), 60)

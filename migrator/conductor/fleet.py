@@ -14,11 +14,12 @@ from migrator.messages import (
     Empty,
     HostReport,
     HostReported,
+    InstanceRef,
     Relay,
     TransferEnded,
     TransferProgress,
 )
-from migrator.model import InstanceStatus, JobSample, Phase, Progress
+from migrator.model import DomainState, InstanceStatus, JobSample, Phase, Progress
 
 LOG = logging.getLogger(__name__)
 
@@ -114,17 +115,42 @@ class Fleet:
         return Empty()
 
     def settle(self, instance_id: str) -> None:
-        """Bring an instance's row in line with what its hosts say, unless a migration moves it."""
+        """Bring an instance's row in line with what its hosts say, unless a migration moves it.
+
+        Two hosts' words are not of the same moment: before an alarm both are asked again.
+        """
+        if not self._settle(instance_id, alarm=False):
+            self._look_again(instance_id)
+            self._settle(instance_id, alarm=True)
+
+    def _settle(self, instance_id: str, alarm: bool) -> bool:
+        """False when it would raise an alarm that it may not raise."""
         with self._lock:
             instances = self._context.stores.instances
             known = instances.get(instance_id)
             if known is not None and known.migration_id is not None:
-                return
+                return True
             settled = settle(known, instance_id, instances.sightings(instance_id))
             if settled is None:
-                return
+                return True
+            if settled.happened == InstanceStatus.SPLIT_BRAIN and not alarm:
+                return False
             instances.save(settled.instance, settled.instance.status in USES_RESOURCES)
         self._say(settled)
+        return True
+
+    def _look_again(self, instance_id: str) -> None:
+        """Ask every host that claims to have it; one that does not answer keeps its last word."""
+        instances = self._context.stores.instances
+        for host, seen in instances.sightings(instance_id).items():
+            try:
+                view = self._context.agents.inspect(host, InstanceRef(instance_id=instance_id)).view
+            except MigratorError as error:
+                LOG.info("%s cannot be asked about %s again: %s", host, instance_id, error)
+                continue
+            gone = view.state is DomainState.ABSENT
+            now = None if gone else replace(seen, state=view.state, reason=view.reason)
+            instances.record_sighting(host, instance_id, now)
 
     def settle_quietly(self, instance_id: str) -> None:
         """The same, from a worker that has more to do than to fail on it."""

@@ -40,6 +40,7 @@ LIVE_STEPS: tuple[type[Step], ...] = (
 
 ROLLS_BACK = frozenset({MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING})
 """Where a failed step has something to undo."""
+ABORTED = "migration.aborted"
 DATABASE_PAUSE_S = 1.0
 UNDO_PAUSE_S = 10.0
 
@@ -140,7 +141,7 @@ class _StepTask(task.Task):  # type: ignore[misc]
         if run.migration.state in ROLLS_BACK:
             run.move(
                 MigrationState.ROLLING_BACK,
-                f"{self._step.name}: {error}",
+                error.message if error.code == ABORTED else f"{self._step.name}: {error}",
                 error_code=error.code,
                 error=error.message,
             )

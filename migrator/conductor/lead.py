@@ -64,7 +64,7 @@ def finish_undone(run: Run) -> None:
         _ending(migration.state, error, cancelled),
         f"undone: {error.message}",
         drop,
-        error_code=None if cancelled else error.code,
+        error_code=error.code,
         error=error.message,
         attention=None,
     )

@@ -118,6 +118,17 @@ def test_the_same_leader_takes_over_from_itself_with_a_higher_epoch(world: World
     assert (taken[1].leader, taken[1].epoch) == ("c1", 4)
 
 
+def test_the_history_tells_of_takeovers_and_not_of_the_first_lead(world: World) -> None:
+    moving = world.queued()
+    world.led(moving, "c1", 0.0)
+    assert [event.text for event in world.stores.migrations.events(moving.id, 0, 10)] == [
+        "accepted and queued"
+    ]
+    world.led(moving, "c2")
+    *_, last = world.stores.migrations.events(moving.id, 0, 10)
+    assert (last.seq, last.kind, last.text) == (2, "observed", "taken up by c2")
+
+
 def test_renewing_prolongs_only_ones_own_leases(world: World) -> None:
     mine, theirs = world.queued(world.instance("g1")), world.queued(world.instance("g2"))
     world.led(mine, "c1", 0.0)

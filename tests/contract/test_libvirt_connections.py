@@ -51,7 +51,7 @@ def test_a_connection_carries_one_call_at_a_time_and_four_are_in_flight(channel:
 
     def call() -> None:
         with pytest.raises(MigratorError):
-            channel.call("hanging", hang, 0.5)
+            channel.call("hanging", hang, 5)
 
     for _ in range(IN_FLIGHT):
         channel.call("asking", lambda conn: conn.getHostname())

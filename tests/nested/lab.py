@@ -105,7 +105,7 @@ class Lab:
     """One running lab.
 
     :param guests: name -> the domain state it is left in, of every guest a test has made.
-    :param hurt: something was killed or cut since it was last mended.
+    :param hurt: something was killed or cut, and not mended since.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Lab:
 
     def tool(self, *words: str, check: bool = True) -> Done:
         """One verb of tools/lab."""
-        self.hurt = self.hurt or words[0] in FAULTS
+        self.hurt = (self.hurt or words[0] in FAULTS) and words[0] != "heal"
         done = run([TOOL, *words], self._environment)
         assert done.status == 0 or not check, f"tools/lab {' '.join(words)}: {done.err}"
         return done

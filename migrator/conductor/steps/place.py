@@ -84,7 +84,7 @@ class Place(Step):
         try:
             run.move(
                 MigrationState.CLAIMED,
-                f"{host.name} chosen with score {judged.score:.2f}",
+                _why_chosen(judged),
                 [claim],
                 destination=host.name,
                 attempt=run.migration.attempt + 1,
@@ -98,6 +98,11 @@ class Place(Step):
 
     def _release(self, run: Run, why: str) -> None:
         run.move(MigrationState.SCHEDULING, why, [DropClaim(run.destination)], destination=None)
+
+
+def _why_chosen(judged: Judged) -> str:
+    forced = f"; forced past {', '.join(judged.overridden)}" if judged.overridden else ""
+    return f"{judged.candidate.host.name} chosen with score {judged.score or 0.0:.2f}{forced}"
 
 
 def _unclaimed(host: str, conflict: Transient) -> Checked:

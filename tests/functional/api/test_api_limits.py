@@ -90,22 +90,20 @@ def test_what_is_not_http_is_refused_in_the_same_form(api: RunningApi, garbage: 
     [(b"POST /v1/migrations", b"408"), (b"GET /v1/hosts", b"200"), (b"POST /nowhere", b"404")],
 )
 def test_a_body_that_does_not_arrive_is_answered_and_fails_nothing(
-    api: RunningApi,
+    impatient_api: RunningApi,
     half: bytes,
     status: bytes,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(api.server._server, "timeout", 0.2)
     head, body = _raw(
-        api,
+        impatient_api,
         half + b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: 99\r\n\r\n{",
     )
     assert head.split()[1] == status
     assert json.loads(body)
     assert "Traceback" not in caplog.text
-    assert "migrate" not in api.conductor.calls
+    assert "migrate" not in impatient_api.conductor.calls
 
 
 def test_slow_clients_leave_the_other_threads_to_others(api: RunningApi) -> None:

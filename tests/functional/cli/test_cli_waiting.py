@@ -124,6 +124,7 @@ def test_watching_survives_a_restart_of_the_service(terminal: Terminal) -> None:
         again.stop()
     assert watching.returncode == 0, err
     assert json.loads(out)["state"] == "completed"
+    assert "the service does not answer; the migration goes on" in err
 
 
 def test_when_no_place_for_a_viewer_is_left_it_is_asked_again_and_again(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from migrator.conductor.fleet import Fleet
 from migrator.errors import Refused
 from migrator.messages import AbortMigration
+from migrator.model import DomainState, DomainSummary, Reason
 from tests.functional.stories.fleet import ServiceUnderTest
 
 
@@ -157,3 +159,15 @@ def test_a_flag_raised_by_a_conductor_that_died_is_lowered_by_the_next(
     assert service.show(migration.id).state == "running"
     service.fleet.release()
     assert service.wait(migration.id).state == "completed"
+
+
+def test_two_hosts_words_of_different_moments_are_no_split_brain(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    context = service.conductor.context
+    stale = DomainSummary(guest, "web1", DomainState.RUNNING, Reason.BOOTED, True, 1, 256)
+    context.stores.instances.record_sighting("h2", guest, stale)
+    Fleet(context).settle(guest)
+    shown = service.show_instance("web1")
+    assert (shown.host, shown.status) == ("h1", "running")
