@@ -27,6 +27,7 @@ CODES: Mapping[str, int] = {
     "config.invalid": 400,
     "cpu.incompatible": 422,
     "database.busy": 503,
+    "database.damaged": 503,
     "database.in_use": 409,
     "database.revision": 503,
     "database.unreachable": 503,

@@ -140,7 +140,8 @@ class _Life:
     def _reload(self) -> None:
         try:
             self._conf.mutate_config_files()
-        except (cfg.Error, ValueError, OSError) as error:
+        except (cfg.Error, ValueError, OSError, SystemExit) as error:
+            # oslo.config ends the process over a value of an option the command line also takes.
             LOG.error("config.invalid: the configuration stays as it was: %s", error)
         else:
             LOG.info("the configuration has been read again")

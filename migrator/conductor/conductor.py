@@ -45,7 +45,7 @@ class Conductor:
             clock=clock,
             concurrency=concurrency,
             mail=Mailroom(concurrency, clock),
-            incarnations=Incarnations(concurrency),
+            incarnations=Incarnations(concurrency, clock, settings.host_down_s),
             dispatch=concurrency.inbox(),
             todo=concurrency.inbox(),
         )

@@ -9,7 +9,7 @@ from migrator.compute_agent.rpcapi import AgentClient
 from migrator.conductor.conductor import Conductor, Outside
 from migrator.conductor.rpcapi import ConductorClient
 from migrator.conductor.settings import ConductorSettings
-from migrator.db import schema
+from migrator.db import file_lock, schema
 from migrator.db.engine import Database
 from migrator.db.stores import Patience, open_stores
 from migrator.messages import CONDUCTOR_METHODS, CONDUCTOR_TOPIC, RPC_VERSION
@@ -42,6 +42,16 @@ class ConductorService:
         self._conductor.stop()
 
 
+class _Held:
+    """The database, when it is a file, which is for one process only."""
+
+    def __init__(self, lock: file_lock.FileLock) -> None:
+        self._lock = lock
+
+    def stop(self) -> None:
+        self._lock.release()
+
+
 def build(settings: ConductorSettings, bus: Bus, database: Database) -> ConductorService:
     """A conductor ready to start."""
     return ConductorService(settings, bus, database)
@@ -56,10 +66,11 @@ def _run(argv: Sequence[str]) -> int:
     conf = config.load(argv, "migrator-conductor")
 
     def start() -> Sequence[service.Stoppable]:
+        lock = file_lock.hold(conf.database.connection)
         schema.check(conf.database.connection)
         bus = Bus.open(conf, conf.transport_url)
         conductor = build(config.conductor_settings(conf), bus, Database(conf.database.connection))
         conductor.start()
-        return [conductor]
+        return [_Held(lock), conductor]
 
     service.run("migrator-conductor", conf, start)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from migrator.conductor.adoption import Settled, settle
 from migrator.conductor.context import Context
 from migrator.conductor.mailroom import Wake
+from migrator.conductor.rivals import of_another_libvirt, two_agents
 from migrator.errors import MigratorError, Refused
 from migrator.messages import (
     DomainEvent,
@@ -19,7 +20,16 @@ from migrator.messages import (
     TransferEnded,
     TransferProgress,
 )
-from migrator.model import DomainState, InstanceStatus, JobSample, Phase, Progress
+from migrator.model import (
+    DomainState,
+    DomainSummary,
+    Instance,
+    InstanceStatus,
+    JobSample,
+    Phase,
+    Progress,
+    Reason,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +41,9 @@ SWEEP_S = 60.0
 """Between two looks for instances that were not settled: what they repair is rare."""
 AGAIN_S = 1.0
 """After one that failed."""
+
+ASK_AGAIN = frozenset({str(InstanceStatus.SPLIT_BRAIN), str(InstanceStatus.GONE)})
+"""What is not believed at first hearing."""
 
 
 class Fleet:
@@ -50,13 +63,22 @@ class Fleet:
     def report_host(self, request: HostReport) -> HostReported:
         """Take a heartbeat; ask for the whole inventory when ours is behind."""
         hosts = self._context.stores.hosts
-        self._context.incarnations.heard(request.host, request.incarnation)
-        before = hosts.heartbeat(
-            request.host, request.incarnation, request.agent_version, request.libvirt_error or ""
-        )
+        rivals = self._context.incarnations.heard(request.host, request.incarnation)
+        if request.facts is not None:
+            known_as = {host.name: host for host in hosts.list()}.get(request.host)
+            stray = of_another_libvirt(known_as, request)
+            if stray:
+                LOG.error("%s", stray)
+                return HostReported(resend=True)
+        trouble = two_agents(request.host) if rivals else request.libvirt_error or ""
+        before = hosts.heartbeat(request.host, request.incarnation, request.agent_version, trouble)
         if before is None:
             hosts.register(request.host, request.addresses)
             LOG.info("host %s introduced itself", request.host)
+            return HostReported(resend=True)
+        if rivals:
+            if before.why_down != trouble:
+                LOG.error("%s", trouble)
             return HostReported(resend=True)
         if before.addresses != request.addresses:
             hosts.register(request.host, request.addresses)
@@ -117,7 +139,8 @@ class Fleet:
     def settle(self, instance_id: str) -> None:
         """Bring an instance's row in line with what its hosts say, unless a migration moves it.
 
-        Two hosts' words are not of the same moment: before an alarm both are asked again.
+        A whole inventory and single events are not of the same moment, nor are two hosts' words:
+        before an alarm, and before a guest counts as gone, the hosts are asked again.
         """
         if not self._settle(instance_id, alarm=False):
             self._look_again(instance_id)
@@ -133,23 +156,27 @@ class Fleet:
             settled = settle(known, instance_id, instances.sightings(instance_id))
             if settled is None:
                 return True
-            if settled.happened == InstanceStatus.SPLIT_BRAIN and not alarm:
+            if settled.happened in ASK_AGAIN and not alarm:
                 return False
             instances.save(settled.instance, settled.instance.status in USES_RESOURCES)
         self._say(settled)
         return True
 
     def _look_again(self, instance_id: str) -> None:
-        """Ask every host that claims to have it; one that does not answer keeps its last word."""
+        """Ask every host that is said to have it; one that does not answer keeps its last word."""
         instances = self._context.stores.instances
-        for host, seen in instances.sightings(instance_id).items():
+        known, seen = instances.get(instance_id), dict(instances.sightings(instance_id))
+        if known is not None and known.host is not None and known.host not in seen:
+            seen[known.host] = _as_known(known)
+        for host, summary in seen.items():
+            request = InstanceRef(instance_id=instance_id)
             try:
-                view = self._context.agents.inspect(host, InstanceRef(instance_id=instance_id)).view
+                view = self._context.agents.inspect(host, request).view
             except MigratorError as error:
                 LOG.info("%s cannot be asked about %s again: %s", host, instance_id, error)
                 continue
             gone = view.state is DomainState.ABSENT
-            now = None if gone else replace(seen, state=view.state, reason=view.reason)
+            now = None if gone else replace(summary, state=view.state, reason=view.reason)
             instances.record_sighting(host, instance_id, now)
 
     def settle_quietly(self, instance_id: str) -> None:
@@ -224,6 +251,19 @@ class Fleet:
         level = logging.INFO if settled.happened in {"adopted", "returned"} else logging.WARNING
         where = instance.host or ", ".join(instance.candidates) or "nowhere"
         LOG.log(level, "%s: %s (%s) on %s", settled.happened, instance.name, instance.id, where)
+
+
+def _as_known(instance: Instance) -> DomainSummary:
+    """What its host's inventory said of it, as far as we have kept it; its state is yet to be asked."""
+    return DomainSummary(
+        id=instance.id,
+        name=instance.name,
+        state=DomainState.NOSTATE,
+        reason=Reason.UNKNOWN,
+        persistent=instance.persistent,
+        vcpus=instance.vcpus,
+        memory_mib=instance.memory_mib,
+    )
 
 
 def progress_of(sample: JobSample) -> Progress:

@@ -212,9 +212,11 @@ def _note_arrival(context: Context, migration: Migration, host: str, view: Domai
     """An agent that restarted may not have reported the guest yet: ended before it has, the migration
     would leave the instance gone. What an agent did report is newer than this answer."""
     instances = context.stores.instances
-    known = instances.get(migration.instance_id)
     reported = instances.sightings(migration.instance_id).get(host)
-    if known is None or (reported is not None and not reported.incoming):
+    if reported is not None and not reported.incoming:
+        return
+    known = instances.get(migration.instance_id)
+    if known is None:
         return
     arrived = DomainSummary(
         id=known.id,

@@ -9,6 +9,8 @@ and not described or described and not listed.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -69,25 +71,40 @@ def load(
     if default_config_files is None:
         default_config_files = [DEFAULT_FILE] if DEFAULT_FILE.exists() else []
     try:
-        conf(
-            list(argv),
-            project="migrator",
-            prog=prog,
-            default_config_files=[str(path) for path in default_config_files],
-            default_config_dirs=[],
-            use_env=False,
-        )
+        _parse(conf, argv, prog, default_config_files)
         written = refusals.read_files(conf)
         refusals.check_names(conf, written)
         for name in conf.fleet.hosts:
             conf.register_opts(HOST_OPTS, HOST_PREFIX + name)
     except (cfg.Error, ValueError, OSError) as error:
-        raise refusals.invalid(str(error).strip()) from error
+        raise refusals.invalid(refusals.plain(error)) from error
     refusals.check_values(conf, written)
     rpc.rabbit_defaults(conf, conf.state_path, _process_name(conf, prog))
     conf.set_default("transport_url", INPROC)
     refusals.check_fleet(hosts(conf), conf, prog)
     return conf
+
+
+def _parse(
+    conf: cfg.ConfigOpts, argv: Sequence[str], prog: str, default_files: Sequence[str | Path]
+) -> None:
+    said = io.StringIO()
+    try:
+        # oslo.config and argparse print what is wrong and end the process.
+        with contextlib.redirect_stderr(said):
+            conf(
+                list(argv),
+                project="migrator",
+                prog=prog,
+                default_config_files=[str(path) for path in default_files],
+                default_config_dirs=[],
+                use_env=False,
+            )
+    except SystemExit as ended:
+        if not ended.code:
+            raise
+        *_, sentence = said.getvalue().strip().split("error: ")
+        raise refusals.invalid(sentence) from None
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:

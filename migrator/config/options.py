@@ -126,18 +126,21 @@ CONDUCTOR_OPTS = [
         "max_migrations",
         default=ConductorSettings.max_migrations,
         min=1,
+        max=100000,
         help="Migrations under way in the whole fleet; more wait in the queue.",
     ),
     cfg.IntOpt(
         "max_outgoing",
         default=ConductorSettings.max_outgoing,
         min=1,
+        max=1000,
         help="Migrations leaving one host at a time; they share its link.",
     ),
     cfg.IntOpt(
         "max_incoming",
         default=ConductorSettings.max_incoming,
         min=1,
+        max=1000,
         help="Migrations arriving at one host at a time; they share its link.",
     ),
     cfg.FloatOpt(
@@ -165,6 +168,7 @@ CONDUCTOR_OPTS = [
         "reserved_memory_mib",
         default=ConductorSettings.reserved_memory_mib,
         min=0,
+        max=1 << 30,
         help="MiB of every host's memory kept for the host itself.",
     ),
 ]

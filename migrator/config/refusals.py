@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import glob
+import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from oslo_config import cfg
@@ -35,6 +37,16 @@ LIBRARY_SECTIONS = frozenset(
 )
 """Sections of libraries a process of ours uses; their options are documented with them."""
 
+BROKERS = frozenset({"inproc", "rabbit"})
+"""Schemes of transport_url; oslo.messaging has more, which nothing of ours was ever tried on."""
+
+DAEMONS = frozenset({"migrator-conductor", "migrator-agent", "migrator-api"})
+NEEDS_LOCKS = DAEMONS | {"migrator-status"}
+
+_OSLO_VALUE = re.compile(
+    r"Value for option \S+ from LocationInfo\(.*?\bdetail='(?P<path>.*?)'\) is not valid: "
+)
+
 Written = Mapping[tuple[str, str, str], list[str]]
 """(file, section, option) -> its values, as written."""
 
@@ -42,6 +54,13 @@ Written = Mapping[tuple[str, str, str], list[str]]
 def invalid(sentence: str) -> Refused:
     """The refusal of a configuration."""
     return Refused("config.invalid", sentence)
+
+
+def plain(error: BaseException) -> str:
+    """What a library says is wrong, as a person reads it."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"a configuration file is not UTF-8 text: {error.reason} at byte {error.start}"
+    return _OSLO_VALUE.sub(lambda found: f"{found['path']}: ", str(error).strip())
 
 
 def read_files(conf: cfg.ConfigOpts) -> Written:
@@ -103,16 +122,26 @@ def check_values(conf: cfg.ConfigOpts, written: Written) -> None:
             try:
                 value = conf[group][option.name] if group else conf[option.name]
             except (cfg.Error, ValueError) as error:
-                raise invalid(_where(written, group, option.dest) + str(error).strip()) from error
+                why = _OSLO_VALUE.sub("", str(error).strip()) + _dollar(written, option.dest)
+                raise invalid(_where(written, group, option.dest) + why) from error
+            if isinstance(value, float) and math.isnan(value):
+                raise invalid(_where(written, group, option.dest) + "nan is no number of anything")
             if value is None and (group or "").startswith(HOST_PREFIX):
                 _check_missing(f"[{group}]", option.dest)
 
 
 def _where(written: Written, group: str | None, option: str) -> str:
+    named = f"[{group or 'DEFAULT'}] {option}: "
     for path, section, name in written:
         if section == (group or "DEFAULT") and name == option:
-            return f"{path}: "
-    return ""
+            return f"{path}: {named}"
+    return named
+
+
+def _dollar(written: Written, option: str) -> str:
+    """oslo.config takes what follows a ``$`` for an option's name, also in a password."""
+    values = (value for (_, _, name), found in written.items() if name == option for value in found)
+    return "; a '$' that is meant as such is written '$$'" if any("$" in v for v in values) else ""
 
 
 def _check_missing(section: str, option: str) -> None:
@@ -133,15 +162,34 @@ def check_fleet(hosts: Mapping[str, HostAddresses], conf: cfg.ConfigOpts, prog: 
             f"[conductor] host_down_s ({conf.conductor.host_down_s:g}) must be at least twice [agent]"
             f" heartbeat_s ({conf.agent.heartbeat_s:g}), or every late heartbeat looks like a dead host"
         )
-    inproc = str(conf.transport_url).startswith("inproc:")
-    if inproc and prog in ("migrator-conductor", "migrator-agent", "migrator-api"):
+    if not os.path.isabs(conf.state_path):
+        raise invalid(f"state_path must be an absolute path, not {conf.state_path!r}")
+    scheme = str(conf.transport_url).partition(":")[0]
+    if scheme not in BROKERS:
+        # Not the URL itself: it may hold a password.
+        raise invalid(
+            f"transport_url begins with {scheme[:20]!r}: write rabbit://USER:PASSWORD@HOST:5672/VHOST,"
+            f" or {INPROC} for migrator-standalone"
+        )
+    inproc = scheme == "inproc"
+    if inproc and prog in DAEMONS:
         raise invalid(
             f"transport_url is {INPROC}, which ends at the borders of a process: {prog} needs a message"
             " broker, or run migrator-standalone instead"
         )
+    if not inproc and prog in NEEDS_LOCKS:
+        _check_state_path(conf.state_path)
     if prog != "migrator-standalone":
         return
     _check_standalone(hosts, conf, inproc)
+
+
+def _check_state_path(path: str) -> None:
+    if not (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)):
+        raise invalid(
+            f"state_path {path} must be a directory this user may write to, for lock files: make it"
+            f" (`mkdir -p {path}`), or name another one"
+        )
 
 
 def _check_standalone(

@@ -11,6 +11,7 @@ it cannot keep the rows of a migration from whoever takes over.
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 _BUSY = _COLLISIONS | {"55P03", "57014", "53300"}
 """SQLSTATEs: lock not available, cancelled by a timeout, too many connections."""
 _NO_SUCH_TABLE = frozenset({"42P01", "42703"})
+_DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
+"""What SQLite says of a file that it cannot read as its own."""
 _UNCOUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 
 Insert = sqlite.Insert | postgresql.Insert
@@ -208,7 +211,7 @@ def parse_url(url: str) -> URL:
         backend = parsed.get_backend_name()
     except exc.ArgumentError:
         backend = ""
-    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+    if backend == "sqlite" and _is_path(parsed.database):
         return parsed
     if backend == "postgresql" and parsed.drivername in ("postgresql", "postgresql+psycopg"):
         # Which driver the bare name means has changed between releases of SQLAlchemy.
@@ -220,6 +223,10 @@ def parse_url(url: str) -> URL:
     )
 
 
+def _is_path(database: str | None) -> bool:
+    return database not in (None, "", ":memory:") and "\0" not in str(database)
+
+
 def sqlstate(error: BaseException) -> str:
     """PostgreSQL's code of a failed statement; empty for anything else."""
     return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
@@ -227,6 +234,15 @@ def sqlstate(error: BaseException) -> str:
 
 def busy(why: str) -> Transient:
     return Transient("database.busy", f"the database is busy: {why}; try again")
+
+
+def _check(error: BaseException) -> str:
+    if not isinstance(getattr(error, "orig", None), sqlite3.Error):
+        return "check that it runs and `[database] connection`"
+    return (
+        "check that the file of `[database] connection` and its directory are there, that this user"
+        " may write to them and that the disk is not full"
+    )
 
 
 def translate(error: BaseException) -> MigratorError:
@@ -242,11 +258,17 @@ def translate(error: BaseException) -> MigratorError:
             "database.revision",
             f"the database lacks what this release needs ({why}); run `migrator-manage db upgrade`",
         )
+    if any(words in why for words in _DAMAGED):
+        return Transient(
+            "database.damaged",
+            f"the database file is damaged ({why}): stop migrator, keep a copy of the file and its"
+            " -wal, and restore a backup; without one move it away, and instances are found again"
+            " where they run, but the history of migrations is lost",
+        )
     if isinstance(error, exc.OperationalError | exc.InterfaceError) or getattr(
         error, "connection_invalidated", False
     ):
         return Transient(
-            "database.unreachable",
-            f"the database cannot be used: {why}; check that it runs and `[database] connection`",
+            "database.unreachable", f"the database cannot be used: {why}; {_check(error)}"
         )
     return Broken("internal", f"the database refused a statement: {why}")

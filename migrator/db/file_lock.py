@@ -50,6 +50,11 @@ def hold(url: str) -> FileLock:
     path = lock_path(url)
     if path is None:
         return FileLock(None)
+    if path.with_suffix("").is_dir():
+        raise Refused(
+            "config.invalid",
+            f"{path.with_suffix('')} is a directory; `[database] connection` must name a file in it",
+        )
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

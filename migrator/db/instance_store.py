@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Select, and_, case, delete, exists, or_, select, update
+from sqlalchemy import Select, Text, and_, case, cast, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.claim_rows import bump_generations
@@ -108,20 +108,21 @@ class SqlInstanceStore:
 
     def record_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> bool:
         """One domain of it; True when that changed anything."""
-        here = sightings.c.host == host, sightings.c.instance_id == instance_id
-        summary = None if domain is None else to_column(domain)
-
-        def work(connection: Connection) -> bool:
-            before = connection.execute(select(sightings.c.summary).where(*here)).scalar()
-            if before == summary:
-                return False
-            if summary is None:
-                connection.execute(delete(sightings).where(*here))
-            else:
-                self._upsert_sightings(connection, host, {instance_id: summary})
-            return True
-
-        return self._database.write(work)
+        if domain is None:
+            here = sightings.c.host == host, sightings.c.instance_id == instance_id
+            write = delete(sightings).where(*here).returning(sightings.c.host)
+        else:
+            seen = {"host": host, "instance_id": instance_id, "summary": to_column(domain)}
+            insert = self._database.insert(sightings).values(seen)
+            new = insert.excluded.summary
+            write = insert.on_conflict_do_update(
+                index_elements=["host", "instance_id"],
+                set_={"summary": new},
+                where=cast(sightings.c.summary, Text) != cast(new, Text),
+            ).returning(sightings.c.host)
+        return self._database.write(
+            lambda connection: connection.execute(write).first() is not None
+        )
 
     def _upsert_sightings(
         self, connection: Connection, host: str, said: Mapping[str, object]

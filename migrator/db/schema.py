@@ -46,10 +46,15 @@ def current(url: str) -> str | None:
 def upgrade(url: str) -> str:
     """Bring the database to :func:`head`, from empty or from any earlier revision; the revision.
 
-    Nothing when it is there. :raises Transient: ``database.unreachable``, ``database.busy``.
+    Nothing when it is there. :raises Transient: ``database.unreachable``, ``database.busy``,
+        ``database.revision`` when a newer release has upgraded it.
     """
     database = Database(url)
     try:
+        with database.reader() as connection:
+            found = _revision(connection)
+        if found is not None and found not in _known():
+            raise _other_revision(found)
         with database.writer() as connection:
             config = Config()
             config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
@@ -63,22 +68,29 @@ def upgrade(url: str) -> str:
 
 def check(url: str) -> None:
     """:raises Transient: ``database.revision`` unless the database is at :func:`head`."""
-    found, wanted = current(url), head()
-    if found == wanted:
-        return
-    known = {script.revision for script in ScriptDirectory(str(_HERE)).walk_revisions()}
-    if found is None or found in known:
+    found = current(url)
+    if found != head():
+        raise _other_revision(found)
+
+
+def _other_revision(found: str | None) -> Transient:
+    wanted = head()
+    if found is None or found in _known():
         state = "is empty" if found is None else f"is at revision {found}"
         advice = "run `migrator-manage db upgrade`"
     else:
         state = f"is at revision {found}, which this release does not know"
         advice = "it was upgraded by a newer migrator: install that release here"
-    raise Transient(
+    return Transient(
         "database.revision",
         f"the database {state}, and this release needs {wanted}; {advice}",
         found=found,
         wanted=wanted,
     )
+
+
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory(str(_HERE)).walk_revisions())
 
 
 def _revision(connection: Connection) -> str | None:

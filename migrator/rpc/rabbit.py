@@ -34,6 +34,15 @@ def queue_defaults(conf: Any) -> None:
         conf.set_default(name, value, group="oslo_messaging_rabbit")
 
 
+def _have_a_group_leader() -> None:
+    """oslo.messaging's queue manager reads the start time of this process group's leader, and fails in
+    a group whose leader has ended: a shell that started us in the background and is gone."""
+    try:
+        os.kill(os.getpgrp(), 0)
+    except ProcessLookupError:
+        os.setpgid(0, 0)
+
+
 def rabbit_defaults(conf: Any, state_path: str | os.PathLike[str], process_name: str) -> None:
     """Make oslo.messaging's defaults ours; what an operator configured still wins.
 
@@ -44,6 +53,7 @@ def rabbit_defaults(conf: Any, state_path: str | os.PathLike[str], process_name:
     :param process_name: unique among the processes of this machine. Reply queues are named after
         it: two processes of one name take each other's replies.
     """
+    _have_a_group_leader()
     queue_defaults(conf)
     lockutils.set_defaults(os.path.join(os.fspath(state_path), "lock"))
     ours = {
@@ -79,8 +89,14 @@ def open_transport(conf: Any, url: str | None) -> Any:
     queue_defaults(conf)
     try:
         return oslo_messaging.get_rpc_transport(conf, url)
-    except (oslo_messaging.DriverLoadFailure, oslo_messaging.InvalidTransportURL) as error:
+    except (
+        oslo_messaging.DriverLoadFailure,
+        oslo_messaging.InvalidTransportURL,
+        ValueError,
+    ) as error:
         # The URL holds a password, and the library's message the URL.
         raise Refused(
-            "config.invalid", "transport_url is not the URL of a message broker we can use"
+            "config.invalid",
+            "transport_url is not the URL of a message broker we can use; write"
+            " rabbit://USER:PASSWORD@HOST:5672/VHOST",
         ) from error

@@ -69,7 +69,9 @@ class OsloServer(oslo_server.RPCServer):  # type: ignore[misc]
         What is not JSON never gets here; the driver rejects it without requeueing.
         """
         message = incoming[0].message
-        if not is_request(message):
+        # A reply address that is no name would cost a connection.
+        nowhere = not isinstance(getattr(incoming[0], "reply_q", None), str | None)
+        if nowhere or not is_request(message):
             LOG.warning(
                 "dropped a message that is no request: %s of %d entries",
                 type(message).__name__,

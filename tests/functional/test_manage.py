@@ -68,6 +68,28 @@ def test_a_database_of_a_newer_release_is_left_alone(manage: Manage, database: P
     assert "newer migrator" in done.stderr
 
 
+def test_a_database_of_a_newer_release_is_not_upgraded(manage: Manage, database: Path) -> None:
+    manage("db", "upgrade")
+    with sqlite3.connect(database) as connection:
+        connection.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+    done = manage("db", "upgrade")
+    assert done.returncode == 3
+    assert done.stderr.startswith("database.revision: ")
+    assert schema.current(f"sqlite:///{database}") == "9999"
+
+
+@pytest.mark.parametrize("words", ["db version", "db check", "db upgrade"])
+def test_a_damaged_file_is_left_alone_and_says_what_to_do(
+    manage: Manage, database: Path, words: str
+) -> None:
+    database.write_bytes(b"this was a database once" * 500)
+    done = manage(*words.split())
+    assert done.returncode == 3
+    assert done.stderr.startswith("database.damaged: ")
+    assert "restore a backup" in done.stderr
+    assert database.read_bytes() == b"this was a database once" * 500
+
+
 def test_a_database_in_use_is_not_upgraded(manage: Manage, database: Path) -> None:
     lock = file_lock.hold(f"sqlite:///{database}")
     try:
@@ -87,7 +109,9 @@ def test_a_server_that_is_away_is_no_refusal(manage: Manage) -> None:
     assert "hidden" not in done.stderr
 
 
-@pytest.mark.parametrize("connection", ["mysql://x/y", "sqlite://", "nonsense"])
+@pytest.mark.parametrize(
+    "connection", ["mysql://x/y", "sqlite://", "nonsense", "sqlite:////tmp", "sqlite:////tmp/x%00"]
+)
 def test_another_kind_of_database_is_refused(manage: Manage, connection: str) -> None:
     done = manage("db", "upgrade", connection=connection)
     assert done.returncode == 2

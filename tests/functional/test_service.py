@@ -115,11 +115,12 @@ def test_hup_reads_the_configuration_again(launch: Launch, configuration: Path) 
     wait_for(process, "has been read again")
 
 
+@pytest.mark.parametrize("broken", ["this is none\n", "[DEFAULT]\ndebug = perhaps\n"])
 def test_hup_with_a_broken_file_keeps_the_configuration(
-    launch: Launch, configuration: Path
+    launch: Launch, configuration: Path, broken: str
 ) -> None:
     process = launch()
-    configuration.write_text("this is none\n")
+    configuration.write_text(broken)
     process.send_signal(signal.SIGHUP)
     wait_for(process, "stays as it was")
     assert process.poll() is None

@@ -19,6 +19,7 @@ from migrator.status import Row
 CONFIGURATION = """
 [DEFAULT]
 transport_url = {transport}
+state_path = {path}
 migration_encryption = {encryption}
 [database]
 connection = sqlite:///{path}/m.sqlite

@@ -13,6 +13,7 @@ from migrator.conductor.rpcapi import ConductorClient
 from migrator.errors import Refused
 from migrator.messages import ListMigrations, Migrate, MigrationRef, NamedInstance
 from migrator.rpc import Bus
+from tests.contract.transport_fixtures import forget_queue_names
 from tests.nested.lab import SLOWLY, Lab, Moving
 from tests.nested.verify import verify
 
@@ -30,6 +31,7 @@ def conductor(broker_lab: Lab) -> Iterator[ConductorClient]:
     finally:
         bus.close()
         cfg.CONF.reset()
+        forget_queue_names("migrator-tests")
 
 
 def test_a_guest_moves_by_one_command(broker_lab: Lab, broker_roamer: str) -> None:

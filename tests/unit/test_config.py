@@ -42,7 +42,7 @@ def load(tmp_path: Path) -> Load:
 
     def load_text(text: str, prog: str = "migrator-standalone", *arguments: str) -> object:
         path = tmp_path / "migrator.conf"
-        path.write_text(text)
+        path.write_text(text.replace("/var/lib/migrator\n", f"{tmp_path}\n"))
         return config.load(["--config-file", str(path), *arguments], prog)
 
     return load_text
@@ -126,6 +126,12 @@ BAD = {
     "api": (GOOD + "[api]\nlisten = http://0.0.0.0:80\n", "other machines could reach it"),
     "broken_line": (GOOD + "what is this\n", "at .*migrator.conf"),
     "no_section": ("x = 1\n" + GOOD, "Section must be started"),
+    "not_a_number": (GOOD + "[conductor]\nlease_s = nan\n", r"\[conductor\] lease_s: nan is no"),
+    "out_of_range": (GOOD + "[agent]\nheartbeat_s = 0\n", r"\[agent\] heartbeat_s: Should be"),
+    "huge": (GOOD + f"[conductor]\nmax_migrations = {10**20}\n", "max_migrations"),
+    "flag": (GOOD.replace("[DEFAULT]", "[DEFAULT]\ndebug = perhaps"), "Invalid Boolean value"),
+    "dollar": (GOOD.replace("/m.sqlite", "/$m.sqlite"), r"connection: .* is written '\$\$'"),
+    "relative_path": (GOOD.replace("= /var/lib/migrator\n", "= here\n"), "absolute path"),
     "postgresql": (
         GOOD.replace("sqlite:////var/lib/migrator/m.sqlite", "postgresql://x/y"),
         "SQLite",
@@ -153,6 +159,39 @@ def test_separate_daemons_without_a_broker_are_refused(load: Load, command: str)
     prog, *arguments = command.split()
     with pytest.raises(Refused, match="needs a message broker"):
         load(GOOD, prog, *arguments)
+
+
+@pytest.mark.parametrize("url", ["kafka://h", "fake://", "amqp://u:hidden@h", "nonsense"])
+def test_brokers_nobody_tried_are_refused(load: Load, url: str) -> None:
+    text = GOOD.replace("[DEFAULT]", f"[DEFAULT]\ntransport_url = {url}")
+    with pytest.raises(Refused, match="write rabbit://") as caught:
+        load(text, "migrator-conductor")
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_state_path_nobody_can_write_to_is_refused(load: Load, tmp_path: Path) -> None:
+    text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@b:5672/")
+    missing = tmp_path / "missing"
+    text = text.replace("state_path = /var/lib/migrator", f"state_path = {missing}")
+    with pytest.raises(Refused, match=f"mkdir -p {missing}"):
+        load(text, "migrator-conductor")
+
+
+def test_words_on_the_command_line_that_mean_nothing_are_refused(load: Load) -> None:
+    with pytest.raises(Refused, match="unrecognized arguments: --frobnicate"):
+        load(GOOD, "migrator-standalone", "--frobnicate")
+
+
+def test_a_library_s_wording_is_not_shown(load: Load) -> None:
+    with pytest.raises(Refused) as caught:
+        load(GOOD.replace("h1, h2", "h1, h2/../x"))
+    assert "LocationInfo" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.conf").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(Refused, match="not UTF-8 text"):
+        config.load(["--config-file", str(tmp_path / "m.conf")], "migrator-standalone")
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:

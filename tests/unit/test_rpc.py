@@ -224,3 +224,29 @@ def test_an_idle_driver_has_no_thread_of_its_own(bus: InprocDriver) -> None:
     ears = [Ear(bus, f"h{number}") for number in range(10)]
     assert threading.active_count() == before
     assert len(ears) == 10
+
+
+ORPHAN = """
+import os, sys, time
+from pathlib import Path
+os.setpgid(0, 0)
+leader = os.getpid()
+if os.fork():
+    os._exit(0)
+while os.getppid() == leader:
+    time.sleep(0.01)
+from oslo_config import cfg
+from migrator import rpc
+rpc.rabbit_defaults(cfg.CONF, sys.argv[1], "orphan")
+Path(sys.argv[1], "leader").write_text(str(os.getpgrp() == os.getpid()))
+"""
+
+
+def test_a_process_whose_group_has_lost_its_leader_leads_one_of_its_own(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", ORPHAN, str(tmp_path)], check=True)
+    told = tmp_path / "leader"
+    deadline = time.monotonic() + 30
+    while not told.exists() or not told.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert told.read_text() == "True"

@@ -1,7 +1,9 @@
 """A private RabbitMQ node: own name, own ports, own cookie, nothing outside the lab's directory."""
 
+import re
 import signal
 import socket
+from pathlib import Path
 
 from nested.errors import LabError
 from nested.processes import Process, Registry, end, wait_until, whole_session
@@ -9,6 +11,7 @@ from nested.record import Record
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 START_SECONDS = 60
+SHARED_MEMORY = Path("/dev/shm")
 NAME = "broker"
 # Small and quiet: two schedulers that do not spin; peers are looked for on the loopback address only.
 ERLANG = (
@@ -87,3 +90,18 @@ def processes(record: Record) -> list[Process]:
 def stop(record: Record) -> None:
     """End the node; nothing it holds is kept, so there is no need to be gentle."""
     end(processes(record), signal.SIGKILL)
+    for counter in queue_counters(record):
+        counter.unlink(missing_ok=True)
+
+
+def queue_counters(record: Record) -> list[Path]:
+    """Return what oslo.messaging's queue manager keeps outside of the lab: one small file for each
+    service, named after its machine and itself."""
+    if not record.broker:
+        return []
+    api = f"unix-{record.layout.state}-api.sock".lower()
+    services = [f"migrator-conductor-c{number + 1}" for number in range(record.conductors)]
+    services.append("migrator-api-" + re.sub("[^a-z0-9]+", "-", api).strip("-"))
+    names = [f"{socket.gethostname()}_{service}" for service in services]
+    names += [f"{host.name}_migrator-agent-{host.name}" for host in record.host_layouts]
+    return [path for name in names if (path := SHARED_MEMORY / f"{name}_qmanager").exists()]

@@ -139,7 +139,7 @@ class ServiceUnderTest:
         fields.setdefault("persistent", True)
         guest = replace(FakeGuest(name, str(uuid.uuid4())), **fields)
         self.host(host).add_guest(guest)
-        self.until(lambda: self.instance(name) is not None)
+        self.until(lambda: self.instance(guest.id) is not None)
         return guest.id
 
     def migrate(self, instance: str, **fields: Any) -> MigrationView:

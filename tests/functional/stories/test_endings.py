@@ -171,3 +171,13 @@ def test_two_hosts_words_of_different_moments_are_no_split_brain(
     Fleet(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
+
+
+def test_an_inventory_older_than_an_event_makes_no_guest_gone(service: ServiceUnderTest) -> None:
+    guest = service.add_guest("h1", "web1")
+    context = service.conductor.context
+    context.stores.instances.record_sighting("h1", guest, None)
+    Fleet(context).settle(guest)
+    shown = service.show_instance("web1")
+    assert (shown.host, shown.status) == ("h1", "running")
+    assert service.claims() == [("h1", "web1", "use")]
