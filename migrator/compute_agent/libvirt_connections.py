@@ -35,7 +35,8 @@ OPEN_S = 10.0
 ANSWER_S = 10.0
 """Reads take milliseconds; below the 20 s an agent's caller waits."""
 RETRY_S = 0.5
-"""A refused open is not repeated sooner: a host that is down costs callers no storm of attempts."""
+"""A refused open is not repeated sooner: a host that is down costs callers no storm of attempts. One
+that a caller in a hurry did not wait for says nothing about the host."""
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 3
 """A daemon silent for 5 s * (3 + 1) = 20 s is dead. Longer than any pause of a busy but healthy host
@@ -175,6 +176,9 @@ class Channel:
         if not self._turns.acquire(timeout=deadline_s):
             raise timed_out(what, deadline_s)
         try:
+            # A turn may come in the last moment; nothing could be asked in no time.
+            if time.monotonic() >= end:
+                raise timed_out(what, deadline_s)
             return self._call(what, work, (deadline_s, end))
         finally:
             self._turns.release()
@@ -253,10 +257,13 @@ class Channel:
             raise unreachable(self.uri, "this connection has been closed")
         if self._refused is not None and time.monotonic() - self._refused[0] < RETRY_S:
             raise self._refused[1]
+        begun = time.monotonic()
         try:
             link = open_link(self.uri, self._role, self._prepare, deadline_s)
         except MigratorError as error:
-            self._refused = (time.monotonic(), error)
+            now = time.monotonic()
+            if now - begun < deadline_s or deadline_s >= RETRY_S:
+                self._refused = (now, error)
             raise
         self._refused = None
         return link

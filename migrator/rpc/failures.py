@@ -17,6 +17,8 @@ from migrator.rpc.attempt import Attempt
 
 LOG = logging.getLogger(__name__)
 
+ADVICE = "`migrator-status check` says whether the message broker can be reached"
+
 
 def broker_error(error: BaseException) -> MigratorError:
     """Why a connection to the broker did not come about, as one of ours."""
@@ -40,11 +42,16 @@ def call_failure(
 ) -> MigratorError:
     """What went wrong between us and the server, as one of ours."""
     if isinstance(error, oslo_messaging.MessageUndeliverable):
-        return Transient("rpc.unreachable", f"nobody listens to {where}", method=method, sent=False)
+        return Transient(
+            "rpc.unreachable",
+            f"nobody listens to {where}: that process does not run, or uses another broker",
+            method=method,
+            sent=False,
+        )
     if isinstance(error, TimeoutError) and not attempt.call_off():
         return Transient(
             "rpc.unreachable",
-            f"there was no time left, or no broker in time, to send {method} to {where}",
+            f"there was no time left, or no broker in time, to send {method} to {where}; {ADVICE}",
             method=method,
             sent=False,
         )
@@ -67,7 +74,7 @@ def call_failure(
     if isinstance(error, lost):
         return Transient(
             "rpc.unreachable",
-            f"{method} could not be sent to {where}: {reason_of(error)}",
+            f"{method} could not be sent to {where}: {reason_of(error)}; {ADVICE}",
             method=method,
             sent=attempt.published,
         )

@@ -1,9 +1,11 @@
 """migrator's own processes: one for everything, or conductors, an API and one agent per host."""
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 from nested import configuration
@@ -16,6 +18,7 @@ from nested.record import Record
 STANDALONE = "standalone"
 API = "api"
 START_SECONDS = 60
+DESCRIBED_SECONDS = 30
 STOP_SECONDS = 5
 
 
@@ -40,6 +43,7 @@ def ensure(record: Record) -> list[str]:
             record.layout.api_socket.unlink(missing_ok=True)
         registry.spawn(name, _command(record, name))
     _await_api(record, registry)
+    _await_hosts(record)
     return missing
 
 
@@ -109,17 +113,41 @@ def _await_api(record: Record, registry: Registry) -> None:
         )
 
 
+def _await_hosts(record: Record) -> None:
+    """Wait until every host's agent has described it: before that nothing can be moved there."""
+    expected = {host.name for host in record.host_layouts}
+    if not wait_until(lambda: expected <= _described(record.layout), DESCRIBED_SECONDS, 0.1):
+        silent = ", ".join(sorted(expected - _described(record.layout)))
+        print(
+            f"up: no word yet from the agent of {silent}; 'migrator host list' says why",
+            file=sys.stderr,
+        )
+
+
+def _described(layout: LabLayout) -> set[str]:
+    """Return the hosts that are alive and whose facts are known."""
+    body = _get(layout, "/v1/hosts")
+    hosts = json.loads(body)["hosts"] if body else []
+    return {host["name"] for host in hosts if host["alive"] and host["cpus"] is not None}
+
+
 def is_healthy(layout: LabLayout) -> bool:
     """Say whether ``GET /healthz`` on the API's socket answers 200."""
+    return _get(layout, "/healthz") is not None
+
+
+def _get(layout: LabLayout, path: str) -> bytes | None:
+    """Return what the API answers with 200, None for anything else."""
     connection = http.client.HTTPConnection("localhost", timeout=2)
     try:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(2)
         connection.sock.connect(str(layout.api_socket))
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.client.OK
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == http.client.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

@@ -7,7 +7,9 @@ from migrator.scheduler.snapshot import Candidate, Wanted
 
 
 def vcpus(candidate: Candidate, wanted: Wanted) -> Refusal | None:
-    """Refuse a host that has promised too many vCPUs."""
+    """Refuse a host that has promised too many vCPUs; of an undescribed one nothing is known."""
+    if candidate.host.facts is None:
+        return None
     free = candidate.capacity.vcpus - candidate.claimed_vcpus
     if free >= wanted.vcpus:
         return None
@@ -21,7 +23,9 @@ def vcpus(candidate: Candidate, wanted: Wanted) -> Refusal | None:
 
 
 def memory(candidate: Candidate, wanted: Wanted) -> Refusal | None:
-    """Refuse a host that has promised too much memory."""
+    """Refuse a host that has promised too much memory; of an undescribed one nothing is known."""
+    if candidate.host.facts is None:
+        return None
     free = candidate.capacity.memory_mib - candidate.claimed_memory_mib
     if free >= wanted.memory_mib:
         return None
