@@ -1,0 +1,141 @@
+"""What agents are told to do. Every request is a :class:`Command`; see there for the fencing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from migrator.messages.base import (
+    Message,
+)
+from migrator.model import (
+    DomainView,
+    Statistics,
+)
+
+
+class Command(Message, frozen=True):
+    """Fields every state-changing command carries.
+
+    An agent refuses another incarnation than its own and a lower epoch than it has seen for the
+    migration (``command.stale``), refuses one past its deadline, and answers a repeat of (migration,
+    attempt, epoch, step, op) with its first result.
+    """
+
+    incarnation: str
+    migration_id: str
+    attempt: int
+    epoch: int
+    step: str
+    deadline_s: float
+    """Seconds from receipt in which the work must have ended."""
+    instance_id: str
+
+
+class PrepareDestination(Command, frozen=True):
+    """Make the host ready to receive: refresh pools, look the volumes up, check nothing is there."""
+
+    name: str
+    migration_address: str
+    vcpus: int
+    memory_mib: int
+    pools: list[str] = msgspec.field(default_factory=list)
+    volumes: list[list[str]] = msgspec.field(default_factory=list)
+    networks: list[str] = msgspec.field(default_factory=list)
+
+
+class DestinationPrepared(Message, frozen=True):
+    """Where QEMU will listen."""
+
+    migrate_uri: str
+    listen_address: str
+
+
+class TransferPlan(Message, frozen=True):
+    """How to move: libvirt's migration parameters, and flags by their libvirt names in lower case."""
+
+    peer_uri: str
+    migrate_uri: str
+    listen_address: str
+    destination_xml: str
+    persistent_xml: str | None
+    flags: list[str]
+    bandwidth_mib_s: int | None = None
+    disks_uri: str | None = None
+    migrate_disks: list[str] = msgspec.field(default_factory=list)
+    tls_destination: str | None = None
+
+
+class StartTransfer(Command, frozen=True):
+    """Adopt the transfer of this attempt if libvirt already runs it, else start it."""
+
+    plan: TransferPlan
+    autostart: bool
+
+
+class TransferStarted(Message, frozen=True):
+    """libvirt has the job; ``adopted`` when it had it before this call."""
+
+    adopted: bool
+
+
+class Abort(Command, frozen=True):
+    """Stop the transfer, and leave the source as before it: mark removed, autostart restored."""
+
+    autostart: bool
+
+
+class Aborted(Message, frozen=True):
+    """``aborted``: no transfer runs and the guest is the source's; ``too_late``: it has switched."""
+
+    result: str
+    view: DomainView | None = None
+
+
+class FenceSource(Command, frozen=True):
+    """The destination runs the guest: destroy what is left of it here, never anything else."""
+
+    sure: bool = False
+    """The destination has just been seen to have it: also destroy what does not look left behind."""
+
+
+class SourceFenced(Message, frozen=True):
+    """``gone``, ``destroyed``, ``destroyed_running`` (two were running: raise the alarm), or
+    ``may_have_returned``: nothing was done, look at the destination and ask again with ``sure``."""
+
+    result: str
+
+
+class FinishDestination(Command, frozen=True):
+    """Settle the guest where it is now: persistence, autostart, the attempt's mark removed."""
+
+    persistent: bool
+    autostart: bool
+    expect_paused: bool = False
+
+
+class DestinationFinished(Message, frozen=True):
+    """What runs there, and libvirt's statistics of the transfer."""
+
+    view: DomainView
+    statistics: Statistics | None = None
+
+
+class ReleaseSource(Command, frozen=True):
+    """Wait for the old domain to be gone here, undefine what is left of it."""
+
+
+class SourceReleased(Message, frozen=True):
+    """How the source looks now: absent, unless the guest came back by other hands."""
+
+    view: DomainView
+    statistics: Statistics | None = None
+
+
+class UndoDestination(Command, frozen=True):
+    """Remove what this attempt made here and nothing else: domain, definition, volumes."""
+
+
+class DestinationUndone(Message, frozen=True):
+    """What was removed, in words."""
+
+    removed: list[str]

@@ -1,0 +1,140 @@
+"""What agents are asked without changing anything, and what they answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from migrator.messages.base import (
+    Message,
+)
+from migrator.model import (
+    DomainView,
+    Refusal,
+    Statistics,
+)
+
+
+class InstanceRef(Message, frozen=True):
+    """Asks about one instance."""
+
+    instance_id: str
+
+
+class DiskFacts(Message, frozen=True):
+    """One disk of a running domain, and the volume it is, when it is one."""
+
+    target: str
+    device: str
+    """``disk``, ``cdrom``, ``floppy`` or ``lun``."""
+    source_type: str
+    """libvirt's disk type: file, block, volume, network... ; empty for a drive without a medium."""
+    pool: str | None = None
+    volume: str | None = None
+    path: str | None = None
+    format: str = "raw"
+    """From the domain XML; none given means raw, as libvirt reads it. Never probed."""
+    cache: str | None = None
+    read_only: bool = False
+    shareable: bool = False
+
+
+class SourceFacts(Message, frozen=True):
+    """Everything the other steps need to know of the source, read once."""
+
+    instance_id: str
+    name: str
+    view: DomainView
+    live_xml: str
+    inactive_xml: str | None
+    """None for a transient domain."""
+    vcpus: int
+    memory_mib: int
+    arch: str
+    machine: str
+    virt_type: str
+    emulator: str
+    cpu_xml: str | None
+    """The CPU as running (libvirt's expanded ``<cpu>``), None when the domain has none."""
+    disks: list[DiskFacts]
+    networks: list[str]
+    host_devices: list[str]
+    """What cannot migrate live, one sentence each."""
+    libvirt_version: int
+    hypervisor_version: int
+
+
+class PoolIdentity(Message, frozen=True):
+    """Proof of which storage a pool really is: a token kept in it and a nonce just written."""
+
+    name: str
+    kind: str
+    path: str | None
+    token: str
+    nonce: str
+    writer: str = ""
+    """Host UUID of the agent that wrote the nonce; names the volume it is in."""
+
+
+class CheckDestination(Message, frozen=True):
+    """Asks a host whether it could run the guest; changes nothing."""
+
+    instance_id: str
+    name: str
+    arch: str
+    machine: str
+    virt_type: str
+    cpu_xml: str | None
+    vcpus: int
+    memory_mib: int
+    pools: list[str]
+    volumes: list[list[str]]
+    """[pool, volume] of each disk that must be reachable there."""
+    networks: list[str]
+    source_libvirt_version: int
+    source_hypervisor_version: int
+    encryption: str = "required"
+
+
+class DestinationChecked(Message, frozen=True):
+    """Every no at once, never only the first; and what the source must prove."""
+
+    refusals: list[Refusal]
+    pools: list[PoolIdentity] = msgspec.field(default_factory=list)
+    libvirt_version: int = 0
+    hypervisor_version: int = 0
+
+
+class CheckSource(Message, frozen=True):
+    """Asks the source whether the guest may leave; changes nothing."""
+
+    instance_id: str
+    peer_uri: str
+    pools: list[PoolIdentity] = msgspec.field(default_factory=list)
+    encryption: str = "required"
+
+
+class SourceChecked(Message, frozen=True):
+    """Refusals, and which of the pools asked about are the same storage here."""
+
+    refusals: list[Refusal]
+    shared_pools: list[str] = msgspec.field(default_factory=list)
+    not_shared: list[Refusal] = msgspec.field(default_factory=list)
+
+
+class TransferView(Message, frozen=True):
+    """What this agent process knows of a transfer that leaves its host."""
+
+    migration_id: str
+    attempt: int
+    ended: bool
+    ok: bool | None = None
+    error: str | None = None
+    abort_requested: bool = False
+
+
+class Inspected(Message, frozen=True):
+    """One side of the outcome table, read now."""
+
+    view: DomainView
+    transfer: TransferView | None = None
+    statistics: Statistics | None = None

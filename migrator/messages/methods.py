@@ -1,0 +1,99 @@
+"""Every RPC method: its name, what it takes and what it answers."""
+
+from __future__ import annotations
+
+from migrator.messages.agent_commands import (
+    Abort,
+    Aborted,
+    DestinationFinished,
+    DestinationPrepared,
+    DestinationUndone,
+    FenceSource,
+    FinishDestination,
+    PrepareDestination,
+    ReleaseSource,
+    SourceFenced,
+    SourceReleased,
+    StartTransfer,
+    TransferStarted,
+    UndoDestination,
+)
+from migrator.messages.agent_reads import (
+    CheckDestination,
+    CheckSource,
+    DestinationChecked,
+    Inspected,
+    InstanceRef,
+    SourceChecked,
+    SourceFacts,
+)
+from migrator.messages.base import (
+    Empty,
+    Method,
+)
+from migrator.messages.operators import (
+    AbortAnswer,
+    AbortMigration,
+    ClaimList,
+    DryRun,
+    EventList,
+    Health,
+    HostList,
+    HostRef,
+    HostView,
+    InstanceList,
+    InstanceView,
+    ListEvents,
+    ListMigrations,
+    Migrate,
+    MigrationList,
+    MigrationRef,
+    MigrationView,
+    NamedInstance,
+    SetHost,
+    SetInstance,
+)
+from migrator.messages.reports import (
+    DomainEvent,
+    HostReport,
+    HostReported,
+    Relay,
+    TransferEnded,
+    TransferProgress,
+)
+
+AGENT_METHODS: tuple[Method, ...] = (
+    Method("describe_source", InstanceRef, SourceFacts),
+    Method("check_destination", CheckDestination, DestinationChecked),
+    Method("check_source", CheckSource, SourceChecked),
+    Method("prepare_destination", PrepareDestination, DestinationPrepared),
+    Method("start_transfer", StartTransfer, TransferStarted),
+    Method("abort", Abort, Aborted),
+    Method("inspect", InstanceRef, Inspected),
+    Method("fence_source", FenceSource, SourceFenced),
+    Method("finish_destination", FinishDestination, DestinationFinished),
+    Method("release_source", ReleaseSource, SourceReleased),
+    Method("undo_destination", UndoDestination, DestinationUndone),
+)
+
+CONDUCTOR_METHODS: tuple[Method, ...] = (
+    Method("report_host", HostReport, HostReported),
+    Method("domain_event", DomainEvent, Empty),
+    Method("transfer_progress", TransferProgress, Empty),
+    Method("transfer_ended", TransferEnded, Empty),
+    Method("relay", Relay, Empty),
+    Method("migrate", Migrate, MigrationView),
+    Method("dry_run", Migrate, DryRun),
+    Method("show", MigrationRef, MigrationView),
+    Method("list", ListMigrations, MigrationList),
+    Method("events", ListEvents, EventList),
+    Method("abort", AbortMigration, AbortAnswer),
+    Method("list_hosts", Empty, HostList),
+    Method("show_host", HostRef, HostView),
+    Method("set_host", SetHost, HostView),
+    Method("list_instances", Empty, InstanceList),
+    Method("show_instance", NamedInstance, InstanceView),
+    Method("set_instance", SetInstance, InstanceView),
+    Method("list_claims", Empty, ClaimList),
+    Method("health", Empty, Health),
+)

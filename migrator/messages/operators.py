@@ -1,0 +1,245 @@
+"""What operators ask the conductor, and the documents the HTTP API answers with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from migrator.messages.base import (
+    Message,
+)
+from migrator.model import (
+    Refusal,
+)
+
+
+class Migrate(Message, frozen=True):
+    """Asks for a migration; see the operator's manual for each field."""
+
+    instance: str
+    kind: str = "live"
+    host: str | None = None
+    force: bool = False
+    reason: str | None = None
+    bandwidth_mib_s: int | None = None
+    priority: int = 0
+    request_id: str | None = None
+    by: str = "operator"
+
+
+class QueuePlace(Message, frozen=True):
+    """Where a queued migration stands and which limit holds it."""
+
+    position: int
+    limit: str | None
+
+
+class ActionView(Message, frozen=True):
+    """One decision or request about a migration."""
+
+    at: datetime
+    action: str
+    rule: str
+    by: str
+    result: str
+
+
+class MigrationView(Message, frozen=True):
+    """What `migration show -f json` prints: exactly these keys, unknown = null."""
+
+    id: str
+    instance: str
+    kind: str
+    mode: str
+    state: str
+    needs_attention: str | None
+    source: str | None
+    destination: str | None
+    profile: str | None
+    created_at: datetime
+    switched_at: datetime | None
+    finished_at: datetime | None
+    phase: str | None
+    memory_total: int | None
+    memory_remaining: int | None
+    disk_total: int | None
+    disk_remaining: int | None
+    iteration: int | None
+    dirty_rate: int | None
+    bandwidth: int | None
+    downtime_ms: int | None
+    total_ms: int | None
+    method: str | None
+    actions: list[ActionView]
+    queue: QueuePlace | None
+    error_code: str | None
+    error: str | None
+
+
+class MigrationRef(Message, frozen=True):
+    """One migration by its id, or by an unambiguous beginning of it (at least four characters)."""
+
+    id: str
+
+
+class ListMigrations(Message, frozen=True):
+    """Which migrations; newest first."""
+
+    forced: bool = False
+    needs_attention: bool = False
+    active: bool = False
+    instance: str | None = None
+    host: str | None = None
+    limit: int = 100
+
+
+class MigrationList(Message, frozen=True):
+    migrations: list[MigrationView]
+
+
+class AbortMigration(Message, frozen=True):
+    id: str
+    by: str = "operator"
+
+
+class AbortAnswer(Message, frozen=True):
+    """``accepted`` or ``already``; a refusal is an error."""
+
+    result: str
+    migration: MigrationView
+
+
+class ListEvents(Message, frozen=True):
+    id: str
+    after: int = 0
+    limit: int = 500
+
+
+class EventView(Message, frozen=True):
+    seq: int
+    at: datetime
+    kind: str
+    text: str
+    facts: dict[str, Any]
+
+
+class EventList(Message, frozen=True):
+    """A migration's history after ``after``, and its present view for whoever watches."""
+
+    events: list[EventView]
+    migration: MigrationView
+
+
+class HostVerdict(Message, frozen=True):
+    """One host's answer in a dry run."""
+
+    host: str
+    fits: bool
+    score: float | None
+    refusals: list[Refusal]
+    pins: dict[str, Any] | None = None
+    devices: list[Any] | None = None
+
+
+class DryRun(Message, frozen=True):
+    instance: str
+    chosen: str | None
+    hosts: list[HostVerdict]
+    methods: list[str]
+    forecast: dict[str, Any] | None
+
+
+class HostView(Message, frozen=True):
+    """What `host show -f json` prints."""
+
+    name: str
+    state: str
+    alive: bool
+    why_down: str | None
+    seen_at: datetime | None
+    agent_version: str | None
+    libvirt_version: str | None
+    hypervisor_version: str | None
+    arch: str | None
+    cpus: int | None
+    memory_mib: int | None
+    claimed_vcpus: int
+    claimed_memory_mib: int
+    instances: int
+    libvirt_uri: str
+    peer_uri: str
+    control_address: str
+    migration_address: str
+    disk_address: str
+    pools: list[str]
+    networks: list[str]
+
+
+class HostRef(Message, frozen=True):
+    name: str
+
+
+class SetHost(Message, frozen=True):
+    name: str
+    state: str
+    by: str = "operator"
+
+
+class HostList(Message, frozen=True):
+    hosts: list[HostView]
+
+
+class InstanceView(Message, frozen=True):
+    """What `instance show -f json` prints."""
+
+    id: str
+    name: str
+    host: str | None
+    status: str
+    vcpus: int
+    memory_mib: int
+    persistent: bool
+    candidates: list[str]
+    migration: str | None
+    updated_at: datetime | None
+
+
+class NamedInstance(Message, frozen=True):
+    """One instance by name or UUID."""
+
+    instance: str
+
+
+class SetInstance(Message, frozen=True):
+    """Settle where an ambiguous instance lives."""
+
+    instance: str
+    host: str
+    by: str = "operator"
+
+
+class InstanceList(Message, frozen=True):
+    instances: list[InstanceView]
+
+
+class ClaimView(Message, frozen=True):
+    host: str
+    instance: str
+    purpose: str
+    vcpus: int
+    memory_mib: int
+    migration: str | None
+    created_at: datetime
+
+
+class ClaimList(Message, frozen=True):
+    claims: list[ClaimView]
+
+
+class Health(Message, frozen=True):
+    """Whether the conductor can do its work."""
+
+    ok: bool
+    version: str
+    hosts_alive: int
+    hosts: int

@@ -1,0 +1,81 @@
+"""What agents tell the conductor, and conductors each other."""
+
+from __future__ import annotations
+
+from migrator.messages.base import (
+    Message,
+)
+from migrator.model import (
+    DomainSummary,
+    DomainView,
+    HostAddresses,
+    HostFacts,
+    JobSample,
+    Statistics,
+)
+
+
+class HostReport(Message, frozen=True):
+    """An agent's heartbeat. ``facts`` and ``domains`` travel when they changed or were asked for."""
+
+    host: str
+    incarnation: str
+    agent_version: str
+    rpc_version: str
+    generation: int
+    """Of the inventory; grows by one with each change."""
+    addresses: HostAddresses
+    libvirt_error: str | None = None
+    """Why the host's libvirt cannot be reached now."""
+    facts: HostFacts | None = None
+    domains: list[DomainSummary] | None = None
+
+
+class HostReported(Message, frozen=True):
+    """Whether the conductor wants the whole inventory with the next report."""
+
+    resend: bool = False
+
+
+class DomainEvent(Message, frozen=True):
+    """A lifecycle event of one domain, with what the domain looks like right after it."""
+
+    host: str
+    incarnation: str
+    instance_id: str
+    event: str
+    """libvirt's event name: started, suspended, resumed, stopped, defined, undefined..."""
+    detail: str
+    view: DomainView
+    summary: DomainSummary | None = None
+    """None once the domain is gone."""
+
+
+class TransferProgress(Message, frozen=True):
+    """A reading of a running transfer; losing one loses nothing."""
+
+    host: str
+    migration_id: str
+    attempt: int
+    sequence: int
+    sample: JobSample
+
+
+class TransferEnded(Message, frozen=True):
+    """libvirt's migrate call has returned on the source."""
+
+    host: str
+    migration_id: str
+    attempt: int
+    ok: bool
+    error: str | None = None
+    statistics: Statistics | None = None
+
+
+class Relay(Message, frozen=True):
+    """For whichever conductor leads the migration: an event of its guest, its transfer's end, or, with
+    neither, "look again"."""
+
+    migration_id: str
+    event: DomainEvent | None = None
+    ended: TransferEnded | None = None

@@ -1,0 +1,83 @@
+"""A domain as a host's libvirt shows it, and what libvirt counts while it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.model.words import ACTIVE_STATES, DomainState, Reason
+
+
+@dataclass(frozen=True)
+class AttemptMark:
+    """What a domain's metadata says about the attempt that is moving it."""
+
+    migration_id: str
+    attempt: int
+    autostart: bool
+    """Whether the source started it with its host; cleared there for the transfer."""
+
+
+@dataclass(frozen=True)
+class JobSample:
+    """One reading of libvirt's job statistics of a running transfer; bytes, ms and bytes/s."""
+
+    operation: str
+    elapsed_ms: int = 0
+    memory_total: int = 0
+    memory_processed: int = 0
+    memory_remaining: int = 0
+    memory_bandwidth: int = 0
+    memory_page_size: int = 0
+    memory_dirty_pages_per_s: int = 0
+    memory_iteration: int = 0
+    memory_postcopy_requests: int = 0
+    disk_total: int = 0
+    disk_processed: int = 0
+    disk_remaining: int = 0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """libvirt's statistics of an ended transfer; None where it did not say. bytes and ms."""
+
+    downtime_ms: int | None = None
+    downtime_net_ms: int | None = None
+    total_ms: int | None = None
+    setup_ms: int | None = None
+    memory_total: int | None = None
+    memory_processed: int | None = None
+    disk_total: int | None = None
+    iterations: int | None = None
+
+
+@dataclass(frozen=True)
+class DomainView:
+    """One domain as one host's libvirt showed it at one moment."""
+
+    state: DomainState
+    reason: Reason = Reason.UNKNOWN
+    name: str = ""
+    persistent: bool = False
+    autostart: bool = False
+    mark: AttemptMark | None = None
+    job: JobSample | None = None
+
+    @property
+    def active(self) -> bool:
+        """A QEMU process exists there."""
+        return self.state in ACTIVE_STATES
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """What inventory says of one domain."""
+
+    id: str
+    name: str
+    state: DomainState
+    reason: Reason
+    persistent: bool
+    vcpus: int
+    memory_mib: int
+    incoming: bool = False
+    """A migration is bringing it here: not this host's guest yet."""

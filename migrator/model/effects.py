@@ -1,0 +1,47 @@
+"""What a move of a migration changes besides its own row, in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.model.words import TodoKind
+
+
+@dataclass(frozen=True)
+class TakeClaim:
+    """Reserve on a host; fails ``claim.conflict`` when its claims generation has moved on."""
+
+    host: str
+    claims_generation: int
+    vcpus: int
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class DropClaim:
+    """Release what this migration reserved on a host; nothing when it is released already."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class SwitchOwner:
+    """The instance lives on ``destination`` now: owner moved, claims swapped (incoming -> use,
+    use -> leaving)."""
+
+    source: str
+    destination: str
+
+
+@dataclass(frozen=True)
+class AddTodo:
+    """Durable work that follows."""
+
+    kind: TodoKind
+    host: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo

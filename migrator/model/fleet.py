@@ -1,0 +1,101 @@
+"""Hosts, the instances on them, and what is reserved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from migrator.model.words import ClaimPurpose, HostState, InstanceStatus
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host is, from its libvirt only."""
+
+    libvirt_version: int
+    hypervisor_version: int
+    """Both as libvirt writes them: major * 1,000,000 + minor * 1,000 + release."""
+    arch: str
+    cpus: int
+    memory_mib: int
+    pools: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    host_uuid: str = ""
+
+
+@dataclass(frozen=True)
+class HostAddresses:
+    """How a host is reached; configured, never guessed."""
+
+    libvirt_uri: str
+    """For the host's own agent."""
+    peer_uri: str
+    """For the other hosts' libvirtds."""
+    control_address: str
+    migration_address: str
+    disk_address: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine with an agent, as the database knows it."""
+
+    name: str
+    state: HostState
+    addresses: HostAddresses
+    incarnation: str
+    """Identity of the agent process that last reported; new at each of its starts."""
+    agent_version: str
+    alive: bool
+    """The agent has reported lately and reaches its libvirt."""
+    why_down: str
+    seen_at: datetime | None
+    facts: HostFacts | None
+    inventory_generation: int
+    claims_generation: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A VM migrator knows: id = domain UUID."""
+
+    id: str
+    name: str
+    host: str | None
+    """The owner: where it is active, or the only host that defines it."""
+    status: InstanceStatus
+    vcpus: int
+    memory_mib: int
+    persistent: bool
+    candidates: tuple[str, ...] = ()
+    """Hosts that define it, when that leaves its owner open."""
+    migration_id: str | None = None
+    """Its unfinished migration."""
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Resources reserved on a host for one instance."""
+
+    id: int
+    host: str
+    instance_id: str
+    instance_name: str
+    purpose: ClaimPurpose
+    vcpus: int
+    memory_mib: int
+    migration_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One no, as a value: who says it, its code, and a sentence with what to do next."""
+
+    filter: str
+    code: str
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,116 @@
+"""A migration, its history, and the work it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from migrator.model.domains import Statistics
+from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
+from migrator.states import MigrationState
+
+
+@dataclass(frozen=True)
+class MigrationRequest:
+    """What an operator asked for, after validation."""
+
+    instance: str
+    kind: Kind = Kind.LIVE
+    mode: Mode = Mode.AUTO
+    host: str | None = None
+    force_reason: str | None = None
+    bandwidth_mib_s: int | None = None
+    priority: int = 0
+    request_id: str | None = None
+    """Chosen by the client; the same id gets the same answer."""
+
+
+@dataclass(frozen=True)
+class ActionRecord:
+    """Something that was decided or asked about a running migration, for its record."""
+
+    at: datetime
+    action: str
+    rule: str
+    by: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One instance moving; the row that says where it stands."""
+
+    id: str
+    instance_id: str
+    instance_name: str
+    kind: Kind
+    mode: Mode
+    state: MigrationState
+    created_at: datetime
+    request_id: str | None = None
+    requested_host: str | None = None
+    force_reason: str | None = None
+    forced_policies: tuple[str, ...] = ()
+    bandwidth_mib_s: int | None = None
+    priority: int = 0
+    source: str | None = None
+    destination: str | None = None
+    epoch: int = 0
+    leader: str | None = None
+    attempt: int = 0
+    abort_by: str | None = None
+    """Who asked for the abort; None while nobody has."""
+    started_at: datetime | None = None
+    switched_at: datetime | None = None
+    finished_at: datetime | None = None
+    method: Method | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    actions: tuple[ActionRecord, ...] = ()
+    attention: str | None = None
+    """Why a person should look; None while nobody needs to."""
+    error_code: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class MigrationEvent:
+    """One line of a migration's append-only history."""
+
+    seq: int
+    migration_id: str
+    at: datetime
+    kind: str
+    """``state``, ``step``, ``action``, ``todo``, ``observed``, ``alarm``."""
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a migration is, kept in memory; None where nobody has said. bytes, bytes/s."""
+
+    phase: Phase
+    memory_total: int | None = None
+    memory_remaining: int | None = None
+    disk_total: int | None = None
+    disk_remaining: int | None = None
+    iteration: int | None = None
+    dirty_rate: int | None = None
+    bandwidth: int | None = None
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Durable work on one host."""
+
+    id: int
+    migration_id: str
+    kind: TodoKind
+    host: str
+    payload: Mapping[str, Any]
+    attempts: int
+    next_try_at: datetime
+    last_error: str | None
+    created_at: datetime

@@ -1,0 +1,127 @@
+"""The words facts are told in: enums, each value as libvirt or an operator names it."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Kind(enum.StrEnum):
+    """How an instance moves. Evacuation is a reserved word and refused."""
+
+    LIVE = "live"
+
+
+class Mode(enum.StrEnum):
+    """Who chose the destination: migrator, the operator with every check, or the operator by force."""
+
+    AUTO = "auto"
+    TARGET = "target"
+    FORCE = "force"
+
+
+class Phase(enum.StrEnum):
+    """What an operator watching a migration sees it doing."""
+
+    QUEUE = "queue"
+    PREPARE = "prepare"
+    DISK = "disk"
+    MEMORY = "memory"
+    SWITCHOVER = "switchover"
+    POSTCOPY = "postcopy"
+    FINISH = "finish"
+
+
+class Method(enum.StrEnum):
+    """How the guest's memory got across."""
+
+    PRECOPY = "precopy"
+    POSTCOPY = "postcopy"
+    PAUSE = "pause"
+    COLD = "cold"
+
+
+class DomainState(enum.StrEnum):
+    """libvirt's virDomainState, and ``absent`` for a host that answered that it has no such domain.
+
+    A host that did not answer is never ``absent``: that is ``None`` wherever a view is optional.
+    """
+
+    NOSTATE = "nostate"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    SHUTDOWN = "shutdown"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+    PMSUSPENDED = "pmsuspended"
+    ABSENT = "absent"
+
+
+ACTIVE_STATES = frozenset(
+    {
+        DomainState.RUNNING,
+        DomainState.BLOCKED,
+        DomainState.PAUSED,
+        DomainState.SHUTDOWN,
+        DomainState.PMSUSPENDED,
+    }
+)
+"""A QEMU process exists."""
+
+
+class Reason(enum.StrEnum):
+    """libvirt's reason beside a domain's state, as far as a migration can depend on it."""
+
+    UNKNOWN = "unknown"
+    OTHER = "other"
+    BOOTED = "booted"
+    UNPAUSED = "unpaused"
+    USER = "user"
+    IOERROR = "ioerror"
+    CRASHED = "crashed"
+    SAVED = "saved"
+    STARTING_UP = "starting_up"
+    MIGRATION = "migration"
+    MIGRATED = "migrated"
+    MIGRATION_CANCELED = "migration_canceled"
+    POSTCOPY = "postcopy"
+    POSTCOPY_FAILED = "postcopy_failed"
+
+
+class InstanceStatus(enum.StrEnum):
+    """What migrator knows about an instance's whereabouts."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTOFF = "shutoff"
+    AMBIGUOUS = "ambiguous"
+    GONE = "gone"
+    SPLIT_BRAIN = "split_brain"
+    UNKNOWN = "unknown"
+
+
+class HostState(enum.StrEnum):
+    """What the operator allows a host to receive."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class ClaimPurpose(enum.StrEnum):
+    """Why resources are reserved on a host."""
+
+    USE = "use"
+    """An instance lives there."""
+    INCOMING = "incoming"
+    """A migration is bringing an instance there."""
+    LEAVING = "leaving"
+    """The instance has left; the source is not released yet."""
+
+
+class TodoKind(enum.StrEnum):
+    """Durable work on one host, retried until done."""
+
+    FENCE_SOURCE = "fence_source"
+    FINISH_DESTINATION = "finish_destination"
+    RELEASE_SOURCE = "release_source"
+    UNDO_DESTINATION = "undo_destination"
