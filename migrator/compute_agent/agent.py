@@ -49,6 +49,7 @@ class Agent:
         """Begin to watch and to report."""
         LOG.info("agent of %s starts, incarnation %s", self._ports.settings.host, self.incarnation)
         self._ports.concurrency.spawn("agent-progress", self.transfers.progress.run)
+        self._ports.concurrency.spawn("agent-trace", self.transfers.trace.run)
         self._reporter.start()
 
     def stop(self) -> None:
@@ -56,3 +57,4 @@ class Agent:
         self._ports.stopping.set()
         self._reporter.stop()
         self.transfers.progress.stop()
+        self.transfers.trace.stop()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from migrator.compute_agent.latch import Latch
-from migrator.compute_agent.monitor.decide import Ask
+from migrator.compute_agent.monitor.asks import Ask, Asks
 from migrator.errors import MigratorError
 from migrator.messages import TransferView
-from migrator.model import Statistics
+from migrator.model import Statistics, TransferPolicy
 from migrator.ports import Concurrency, Inbox
 
 
@@ -21,6 +21,8 @@ class Tracked:
         self.migration_id, self.attempt = key
         self.adopted = adopted
         """Nobody in this process is inside libvirt's call: only looking tells how it ends."""
+        self.policy: TransferPolicy | None = None
+        """What its monitor decides by; None while nobody has said."""
         self.inbox: Inbox[object] = concurrency.inbox()
         """Wakes the monitor."""
         self.taken = Latch(concurrency)
@@ -31,13 +33,13 @@ class Tracked:
         self.error: MigratorError | None = None
         """Why it failed, once it has ended; None then means success."""
         self.statistics: Statistics | None = None
-        self._asks: frozenset[Ask] = frozenset()
+        self._asks = Asks()
 
     def __str__(self) -> str:
         return f"migration {self.migration_id} attempt {self.attempt}"
 
     @property
-    def asks(self) -> frozenset[Ask]:
+    def asks(self) -> Asks:
         return self._asks
 
     @property
@@ -47,7 +49,7 @@ class Tracked:
 
     def ask(self, ask: Ask) -> None:
         """Tell the monitor what is wanted; it acts at once."""
-        self._asks |= {ask}
+        self._asks = self._asks.plus(ask)
         self.inbox.put(ask)
 
     def measure(self, statistics: Statistics) -> None:
@@ -73,5 +75,5 @@ class Tracked:
             ended=ended,
             ok=self.succeeded if ended else None,
             error=str(self.error) if ended and self.error is not None else None,
-            abort_requested=Ask.ABORT in self._asks,
+            abort_requested=self._asks.abort,
         )

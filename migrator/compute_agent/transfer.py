@@ -12,6 +12,7 @@ from collections.abc import Callable
 from migrator.compute_agent.context import AgentPorts
 from migrator.compute_agent.monitor.loop import Monitor
 from migrator.compute_agent.progress import ProgressSender
+from migrator.compute_agent.trace import TraceSender
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.waiting import delay
 from migrator.errors import Broken, MigratorError, Refused, Transient
@@ -39,6 +40,7 @@ class Transfers:
         self._lock = ports.concurrency.lock()
         self._known: dict[tuple[str, int], Tracked] = {}
         self.progress = ProgressSender(ports)
+        self.trace = TraceSender(ports)
 
     def of_attempt(self, migration_id: str, attempt: int) -> Tracked | None:
         with self._lock:
@@ -60,6 +62,8 @@ class Transfers:
         """Make libvirt's call in a worker of its own, watched by another; once per attempt."""
         key = (request.migration_id, request.attempt)
         transfer, new = self._remember(request.instance_id, key, adopted=False)
+        if request.policy is not None:
+            transfer.policy = request.policy
         if new:
             self._spawn("transfer", transfer, lambda: self._call(transfer, request.plan))
             self._spawn("monitor", transfer, lambda: self._watch(transfer))
@@ -125,7 +129,7 @@ class Transfers:
         self._report(transfer)
 
     def _watch(self, transfer: Tracked) -> None:
-        Monitor(self._ports, transfer, self.progress).run()
+        Monitor(self._ports, transfer, self.progress, self.trace).run()
         attempt = 0
         while not (self._ports.stopping.is_set or transfer.ended.is_set):
             try:

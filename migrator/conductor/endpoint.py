@@ -43,6 +43,7 @@ from migrator.messages import (
     Relay,
     SetHost,
     SetInstance,
+    TransferAction,
     TransferEnded,
     TransferProgress,
 )
@@ -72,6 +73,9 @@ class ConductorEndpoint:
 
     def transfer_ended(self, request: TransferEnded) -> Empty:
         return self._fleet.transfer_ended(request)
+
+    def transfer_action(self, request: TransferAction) -> Empty:
+        return self._fleet.transfer_action(request)
 
     def relay(self, request: Relay) -> Empty:
         return self._fleet.relay(request)

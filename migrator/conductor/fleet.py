@@ -17,10 +17,12 @@ from migrator.messages import (
     HostReported,
     InstanceRef,
     Relay,
+    TransferAction,
     TransferEnded,
     TransferProgress,
 )
 from migrator.model import (
+    ActionRecord,
     DomainState,
     DomainSummary,
     Instance,
@@ -122,6 +124,21 @@ class Fleet:
         """Wake whoever waits, here or in another conductor."""
         if not self._context.mail.deliver(request.migration_id, request):
             self._context.peers.relay(Relay(migration_id=request.migration_id, ended=request))
+        return Empty()
+
+    def transfer_action(self, request: TransferAction) -> Empty:
+        """Into the record, whoever leads it: nothing is decided here."""
+        record = ActionRecord(
+            at=self._context.clock.now(),
+            action=request.action,
+            rule=request.rule,
+            by=request.by,
+            result=request.result,
+            facts=request.facts,
+            attempt=request.attempt,
+            sequence=request.sequence,
+        )
+        self._context.stores.journal.record_action(request.migration_id, record)
         return Empty()
 
     def relay(self, request: Relay) -> Empty:

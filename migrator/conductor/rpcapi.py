@@ -46,6 +46,7 @@ from migrator.messages import (
     Relay,
     SetHost,
     SetInstance,
+    TransferAction,
     TransferEnded,
     TransferProgress,
 )
@@ -84,6 +85,7 @@ class ReportsApi(Protocol):
     def domain_event(self, request: DomainEvent) -> Empty: ...
     def transfer_progress(self, request: TransferProgress) -> None: ...
     def transfer_ended(self, request: TransferEnded) -> Empty: ...
+    def transfer_action(self, request: TransferAction) -> Empty: ...
 
 
 class PeersApi(Protocol):
@@ -166,6 +168,9 @@ class ConductorClient:
 
     def transfer_ended(self, request: TransferEnded) -> Empty:
         return self._call("transfer_ended", request, Empty)
+
+    def transfer_action(self, request: TransferAction) -> Empty:
+        return self._call("transfer_action", request, Empty)
 
     # -- conductors
 

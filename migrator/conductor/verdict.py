@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
@@ -17,7 +17,7 @@ from migrator.conductor.placement import (
 )
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
-from migrator.model import ActionRecord, Instance, Migration, MigrationRequest
+from migrator.model import BALANCED, ActionRecord, Instance, Migration, MigrationRequest
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
 
@@ -106,6 +106,7 @@ def _migration(context: Context, case: _Case) -> Migration:
         force_reason=request.force_reason,
         bandwidth_mib_s=request.bandwidth_mib_s,
         priority=request.priority,
+        profile=replace(BALANCED, bandwidth_mib_s=request.bandwidth_mib_s),
         source=case.source,
         actions=_recorded(context, request),
     )

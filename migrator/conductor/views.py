@@ -55,7 +55,7 @@ def migration_view(
         needs_attention=migration.attention,
         source=migration.source,
         destination=migration.destination or migration.requested_host,
-        profile=None,
+        profile=migration.profile.name if migration.profile is not None else None,
         created_at=migration.created_at,
         switched_at=migration.switched_at,
         finished_at=migration.finished_at,

@@ -207,7 +207,7 @@ class SqlJournal:
 
         def work(connection: Connection) -> None:
             actions = connection.execute(locked).scalar()
-            if actions is not None:
+            if actions is not None and not _recorded(actions, action):
                 grown = {"actions": [*actions, to_column(action)], **NEXT_EVENT}
                 write = update(migrations).where(mine).values(grown).returning(*RETURNED)
                 row = connection.execute(write).one()
@@ -252,3 +252,11 @@ class SqlJournal:
         if row is None:
             raise superseded(connection, lead, what)
         return row
+
+
+def _recorded(actions: Sequence[Mapping[str, Any]], action: ActionRecord) -> bool:
+    """A monitor sends an action until it is heard; only the first of them counts."""
+    this = (action.attempt, action.sequence)
+    return action.sequence > 0 and any(
+        (each.get("attempt", 0), each.get("sequence", 0)) == this for each in actions
+    )

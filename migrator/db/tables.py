@@ -92,6 +92,7 @@ migrations = Table(
     Column("forced_policies", _Json, nullable=False),
     Column("bandwidth_mib_s", BigInteger),
     Column("priority", Integer, nullable=False),
+    Column("profile", _Json),
     Column("source", String(255)),
     Column("destination", String(255)),
     Column("epoch", BigInteger, nullable=False),

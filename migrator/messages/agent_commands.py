@@ -10,6 +10,7 @@ from migrator.messages.base import (
 from migrator.model import (
     DomainView,
     Statistics,
+    TransferPolicy,
 )
 
 
@@ -70,6 +71,8 @@ class StartTransfer(Command, frozen=True):
 
     plan: TransferPlan
     autostart: bool
+    policy: TransferPolicy | None = None
+    """What its monitor decides by; without one it does only what it is asked to."""
 
 
 class TransferStarted(Message, frozen=True):

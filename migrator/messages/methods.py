@@ -61,6 +61,7 @@ from migrator.messages.reports import (
     TransferEnded,
     TransferProgress,
 )
+from migrator.messages.traces import TransferAction
 
 AGENT_METHODS: tuple[Method, ...] = (
     Method("describe_source", InstanceRef, SourceFacts),
@@ -81,6 +82,7 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("domain_event", DomainEvent, Empty),
     Method("transfer_progress", TransferProgress, Empty),
     Method("transfer_ended", TransferEnded, Empty),
+    Method("transfer_action", TransferAction, Empty),
     Method("relay", Relay, Empty),
     Method("migrate", Migrate, MigrationView),
     Method("dry_run", Migrate, DryRun),

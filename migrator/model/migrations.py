@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from migrator.model.domains import Statistics
+from migrator.model.profiles import Profile
 from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
 from migrator.states import MigrationState
 
@@ -36,6 +37,11 @@ class ActionRecord:
     rule: str
     by: str
     result: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers it was decided on."""
+    attempt: int = 0
+    sequence: int = 0
+    """Within the attempt, of what its monitor did; 0 for everything else."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Migration:
     forced_policies: tuple[str, ...] = ()
     bandwidth_mib_s: int | None = None
     priority: int = 0
+    profile: Profile | None = None
+    """As resolved when it was asked for; None for one that an older release accepted."""
     source: str | None = None
     destination: str | None = None
     epoch: int = 0

@@ -43,6 +43,8 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.compute_agent.domain_facts": Layer.POLICY,
     "migrator.compute_agent.encryption": Layer.POLICY,
     "migrator.compute_agent.fencing": Layer.POLICY,
+    "migrator.compute_agent.monitor.actions": Layer.POLICY,
+    "migrator.compute_agent.monitor.asks": Layer.POLICY,
     "migrator.compute_agent.monitor.decide": Layer.POLICY,
     "migrator.conductor.admission": Layer.POLICY,
     "migrator.conductor.adoption": Layer.POLICY,

@@ -415,6 +415,19 @@ def test_actions_are_kept_in_order_and_told_in_the_history(world: World) -> None
     assert [event.facts["action"] for event in history] == ["action0", "action1", "action2"]
 
 
+def test_an_action_that_a_monitor_sends_again_is_recorded_once(world: World) -> None:
+    moving = world.queued()
+    records = [
+        ActionRecord(
+            world.clock.step(), "wait", "r", "monitor", "ok", {"ratio": 0.5}, attempt, number
+        )
+        for attempt, number in [(1, 7), (1, 7), (1, 8), (2, 7)]
+    ]
+    for record in records:
+        world.stores.journal.record_action(moving.id, record)
+    assert world.stores.migrations.get(moving.id).actions == (records[0], *records[2:])
+
+
 # ---------------------------------------------------------------- cost
 
 

@@ -11,11 +11,12 @@ from migrator.messages import (
     Empty,
     HostReport,
     HostReported,
+    TransferAction,
     TransferEnded,
     TransferProgress,
 )
 
-M = TypeVar("M", HostReport, DomainEvent, TransferEnded, TransferProgress)
+M = TypeVar("M", HostReport, DomainEvent, TransferEnded, TransferAction, TransferProgress)
 
 
 class RecordingReports:
@@ -31,6 +32,7 @@ class RecordingReports:
         self.events: list[DomainEvent] = []
         self.ended: list[TransferEnded] = []
         self.progress: list[TransferProgress] = []
+        self.actions: list[TransferAction] = []
         self._known: dict[str, dict[str, str]] = {}
         self.before_event: Callable[[DomainEvent], object] = lambda event: None
 
@@ -52,6 +54,10 @@ class RecordingReports:
 
     def transfer_ended(self, request: TransferEnded) -> Empty:
         self._record(self.ended, request)
+        return Empty()
+
+    def transfer_action(self, request: TransferAction) -> Empty:
+        self._record(self.actions, request)
         return Empty()
 
     def transfer_progress(self, request: TransferProgress) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 
 from migrator.compute_agent.context import AgentPorts
+from migrator.compute_agent.monitor.actions import Abort, Action
 from migrator.compute_agent.monitor.decide import (
-    Abort,
     Known,
     Reading,
     decide,
     learn,
+    observe,
     phase_of,
 )
 from migrator.compute_agent.progress import ProgressSender
+from migrator.compute_agent.trace import TraceSender
 from migrator.compute_agent.tracked import Tracked
 from migrator.errors import MigratorError
-from migrator.messages import TransferProgress
+from migrator.messages import TransferAction, TransferProgress
 from migrator.model import JobSample, Phase
 
 LOG = logging.getLogger(__name__)
@@ -33,10 +35,13 @@ class Monitor:
     """Watches one transfer until it ends. Only reads what libvirt says, so that a conductor, a broker or
     a database that is away cannot disturb the guest's move."""
 
-    def __init__(self, ports: AgentPorts, transfer: Tracked, progress: ProgressSender) -> None:
+    def __init__(
+        self, ports: AgentPorts, transfer: Tracked, progress: ProgressSender, trace: TraceSender
+    ) -> None:
         self._ports = ports
         self._transfer = transfer
         self._progress = progress
+        self._trace = trace
         self._known = Known()
         self._sequence = 0
         self._reported_at: float | None = None
@@ -82,7 +87,9 @@ class Monitor:
         self._act(reading)
 
     def _act(self, reading: Reading) -> None:
-        action = decide(reading, self._known, self._transfer.asks)
+        self._known = observe(self._known, reading)
+        policy, asks = self._transfer.policy, self._transfer.asks
+        action = decide(policy, reading, self._known, asks)
         if not isinstance(action, Abort):
             return
         try:
@@ -95,6 +102,27 @@ class Monitor:
         answer = "agreed" if taken else "refused"
         LOG.info("%s: abort (%s): libvirt %s", self._transfer, action.rule, answer)
         self._known = learn(self._known, action, reading.at, taken)
+        self._tell(action, reading.at, answer)
+
+    def _tell(self, action: Action, at: float, result: str) -> None:
+        """Into the migration's record."""
+        self._trace.offer(
+            TransferAction(
+                host=self._ports.settings.host,
+                migration_id=self._transfer.migration_id,
+                attempt=self._transfer.attempt,
+                sequence=self._next_sequence(at),
+                action=action.name,
+                rule=action.rule,
+                result=result,
+                facts=dict(action.facts),
+            )
+        )
+
+    def _next_sequence(self, at: float) -> int:
+        # From the host's own clock, so that a restarted agent goes on above its former self.
+        self._sequence = max(self._sequence + 1, int(at * 1000))
+        return self._sequence
 
     def _report(self, at: float, job: JobSample) -> None:
         phase = phase_of(job)
@@ -102,14 +130,12 @@ class Monitor:
         if not due and phase is self._reported_phase:
             return
         self._reported_at, self._reported_phase = at, phase
-        # From the host's own clock, so that a restarted agent goes on above its former self.
-        self._sequence = max(self._sequence + 1, int(at * 1000))
         self._progress.offer(
             TransferProgress(
                 host=self._ports.settings.host,
                 migration_id=self._transfer.migration_id,
                 attempt=self._transfer.attempt,
-                sequence=self._sequence,
+                sequence=self._next_sequence(at),
                 sample=job,
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.marking import is_marked, unmark_source
-from migrator.compute_agent.monitor.decide import Ask
+from migrator.compute_agent.monitor.asks import AbortAsked
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.transfer import leaving
 from migrator.errors import Transient
@@ -41,7 +41,7 @@ def _stop(host: AgentContext, request: Abort, transfer: Tracked) -> None:
     """Have the monitor abort it; libvirt's call returns within 0.2 s then."""
     if _switched(host.hypervisor.view(request.instance_id)):
         return
-    transfer.ask(Ask.ABORT)
+    transfer.ask(AbortAsked())
     if transfer.ended.wait(request.deadline_s):
         return
     view = host.hypervisor.view(request.instance_id)

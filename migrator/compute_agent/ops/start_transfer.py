@@ -72,6 +72,8 @@ def _check(host: AgentContext, request: StartTransfer, view: DomainView) -> None
 def _until_taken(
     host: AgentContext, request: StartTransfer, transfer: Tracked, adopted: bool
 ) -> TransferStarted:
+    if request.policy is not None:
+        transfer.policy = request.policy
     if not transfer.taken.wait(request.deadline_s):
         raise Transient(
             "libvirt.timeout",

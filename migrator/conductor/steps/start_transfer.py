@@ -20,6 +20,7 @@ from migrator.messages import (
     TransferPlan,
 )
 from migrator.messages import StartTransfer as Ask
+from migrator.model import TransferPolicy
 from migrator.states import MigrationState
 
 DEADLINE_S = 60.0
@@ -44,6 +45,7 @@ class StartTransfer(Step):
             **run.head(run.source, self.name, DEADLINE_S),
             plan=self._plan(run, facts, results),
             autostart=facts.view.autostart,
+            policy=_policy(run),
         )
         ask = run.context.agents.start_transfer
         # A call that timed out may have started it: adopt-or-start tells, so ask until answered.
@@ -82,6 +84,11 @@ class StartTransfer(Step):
             bandwidth_mib_s=run.migration.bandwidth_mib_s,
             tls_destination=run.destination if encryption == "required" else None,
         )
+
+
+def _policy(run: Run) -> TransferPolicy | None:
+    profile = run.migration.profile
+    return None if profile is None else TransferPolicy(profile)
 
 
 def _has_moved(run: Run, answer: Aborted) -> bool:

@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrator.compute_agent.monitor.actions import Abort, Action, Wait
+from migrator.compute_agent.monitor.asks import AbortAsked, Asks
 from migrator.compute_agent.monitor.decide import (
     ABORT_AGAIN_S,
-    Abort,
-    Action,
-    Ask,
     Known,
     Reading,
-    Wait,
     decide,
     learn,
     phase_of,
@@ -21,21 +19,21 @@ from migrator.compute_agent.monitor.decide import (
 from migrator.model import JobSample, Phase
 
 JOB = JobSample("migration_out", memory_total=100, memory_remaining=50)
-ASKED = frozenset({Ask.ABORT})
+ASKED = Asks().plus(AbortAsked())
 
 
 @pytest.mark.parametrize(
     ("reading", "known", "asks", "action"),
     [
-        (Reading(10.0, JOB), Known(), frozenset(), Wait("nothing_asked")),
+        (Reading(10.0, JOB), Known(), Asks(), Wait("nothing_asked")),
         (Reading(10.0, None), Known(), ASKED, Wait("nothing_runs")),
         (Reading(10.0, JOB), Known(), ASKED, Abort("abort_asked")),
         (Reading(10.0, JOB), Known(abort_taken_at=9.5), ASKED, Wait("abort_under_way")),
         (Reading(20.0, JOB), Known(abort_taken_at=9.5), ASKED, Abort("abort_asked")),
     ],
 )
-def test_rules(reading: Reading, known: Known, asks: frozenset[Ask], action: Action) -> None:
-    assert decide(reading, known, asks) == action
+def test_rules(reading: Reading, known: Known, asks: Asks, action: Action) -> None:
+    assert decide(None, reading, known, asks) == action
 
 
 def test_an_abort_that_libvirt_refused_is_not_remembered_as_under_way() -> None:
@@ -51,7 +49,7 @@ def test_an_abort_is_asked_for_again_and_again_but_never_in_a_hurry(
     at, known, taken_at = 0.0, Known(), None
     for step, runs, taken in looks:
         at += step
-        action = decide(Reading(at, JOB if runs else None), known, ASKED)
+        action = decide(None, Reading(at, JOB if runs else None), known, ASKED)
         if isinstance(action, Abort):
             assert runs
             assert taken_at is None or at - taken_at >= ABORT_AGAIN_S
