@@ -65,6 +65,7 @@ CODES: Mapping[str, int] = {
     "migration.finished": 409,
     "migration.unknown": 404,
     "network.missing": 422,
+    "placement.incomplete": 500,
     "pool.missing": 422,
     "request.conflict": 409,
     "request.invalid": 400,

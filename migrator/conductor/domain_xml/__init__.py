@@ -5,8 +5,16 @@ Start at :mod:`render`; :mod:`portability` says which guests cannot move at all.
 
 from __future__ import annotations
 
+from migrator.conductor.domain_xml.landing import Landing
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.conductor.domain_xml.render import Rendered, RenderRequest, render
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 
-__all__ = ["RenderRequest", "Rendered", "reasons_not_to_move", "render", "unexpected_changes"]
+__all__ = [
+    "Landing",
+    "RenderRequest",
+    "Rendered",
+    "reasons_not_to_move",
+    "render",
+    "unexpected_changes",
+]

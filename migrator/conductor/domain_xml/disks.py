@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from migrator.conductor.domain_xml.addresses import AddressMap
 from migrator.conductor.domain_xml.document import insert
+from migrator.conductor.domain_xml.landing import Arrival
 
 FORMATTED = ("file", "block", "volume", "network")
 """Kinds of source whose bytes have a format that somebody could guess at."""
 
 
-def rewrite(domain: Element, addresses: AddressMap) -> Iterator[str]:
+def rewrite(domain: Element, arrival: Arrival) -> Iterator[str]:
     """A disk without a format is raw, as libvirt reads it, and says so: a header that the guest wrote
     into a raw disk must never be believed by anyone who reads the definition later."""
     for disk in domain.iterfind("devices/disk"):

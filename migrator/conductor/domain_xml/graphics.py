@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from migrator.conductor.domain_xml.addresses import AddressMap
+from migrator.conductor.domain_xml.landing import Arrival
 
 
-def rewrite(domain: Element, addresses: AddressMap) -> Iterator[str]:
+def rewrite(domain: Element, arrival: Arrival) -> Iterator[str]:
     """An address of the source becomes the destination's, in the old attribute and the new element
     alike: libvirt refuses a definition in which they differ."""
     for graphics in domain.iterfind("devices/graphics"):
         what = f"{graphics.get('type')} listen address"
-        yield from addresses.replace(graphics, "listen", what)
+        yield from arrival.addresses.replace(graphics, "listen", what)
         for listen in graphics.iterfind("listen[@type='address']"):
-            yield from addresses.replace(listen, "address", what)
+            yield from arrival.addresses.replace(listen, "address", what)

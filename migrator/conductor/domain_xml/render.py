@@ -12,20 +12,34 @@ from dataclasses import dataclass
 from functools import partial
 from xml.etree.ElementTree import Element
 
-from migrator.conductor.domain_xml import disks, graphics, metadata, serial
+from migrator.conductor.domain_xml import (
+    cputune,
+    disks,
+    graphics,
+    host_devices,
+    metadata,
+    numatune,
+    resctrl,
+    serial,
+)
 from migrator.conductor.domain_xml.addresses import AddressMap
 from migrator.conductor.domain_xml.document import parse, serialise
+from migrator.conductor.domain_xml.landing import Arrival, Landing
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
 from migrator.model import AttemptMark, HostAddresses
 
-Rewriter = Callable[[Element, AddressMap], Iterable[str]]
+Rewriter = Callable[[Element, Arrival], Iterable[str]]
 """Changes the tree in place and yields what it changed, in words."""
 
 REWRITERS: tuple[Rewriter, ...] = (
     disks.rewrite,
     graphics.rewrite,
     serial.rewrite,
+    cputune.rewrite,
+    resctrl.rewrite,
+    numatune.rewrite,
+    host_devices.rewrite,
 )
 """In order, one file per noun. What they may change is a row of
 :data:`migrator.conductor.domain_xml.whitelist.WHITELIST`."""
@@ -43,6 +57,8 @@ class RenderRequest:
     source: HostAddresses
     destination: HostAddresses
     mark: AttemptMark
+    landing: Landing | None = None
+    """None leaves what is bound to CPUs, cells and devices of the host as it is."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,8 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
     :raises Broken: ``domain.xml_changed`` when more than the whitelist allows would differ.
     """
     addresses = AddressMap.between(request.source, request.destination)
-    rewrite = partial(_rewrite, addresses=addresses, rewriters=rewriters)
+    arrival = Arrival(addresses, request.landing)
+    rewrite = partial(_rewrite, arrival=arrival, rewriters=rewriters)
     live, changes = _checked(request.live_xml, partial(rewrite, mark=request.mark))
     said = [f"running guest: {change}" for change in changes]
     persistent = None
@@ -75,12 +92,12 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
 def _rewrite(
     domain: Element,
     mark: AttemptMark | None,
-    addresses: AddressMap,
+    arrival: Arrival,
     rewriters: Sequence[Rewriter],
 ) -> Iterator[str]:
     yield from metadata.rewrite(domain, mark)
     for rewrite in rewriters:
-        yield from rewrite(domain, addresses)
+        yield from rewrite(domain, arrival)
 
 
 def _checked(text: str, rewrite: Callable[[Element], Iterable[str]]) -> tuple[str, list[str]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from migrator.conductor.domain_xml.addresses import AddressMap
+from migrator.conductor.domain_xml.landing import Arrival
 
 CHARACTER_DEVICES = ("serial", "parallel", "console", "channel", "redirdev", "smartcard")
 
 
-def rewrite(domain: Element, addresses: AddressMap) -> Iterator[str]:
+def rewrite(domain: Element, arrival: Arrival) -> Iterator[str]:
     """An address of the source that a device binds to becomes the destination's."""
     for device in CHARACTER_DEVICES:
         for source in domain.iterfind(f"devices/{device}/source[@mode='bind']"):
-            yield from addresses.replace(source, "host", f"{device} listen address")
+            yield from arrival.addresses.replace(source, "host", f"{device} listen address")

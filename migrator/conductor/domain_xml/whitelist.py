@@ -7,6 +7,7 @@ mere indentation each character counts.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from xml.etree.ElementTree import Element
 from migrator.compute_agent.attempt_mark import NAMESPACE
 from migrator.conductor.domain_xml.document import parse
 from migrator.conductor.domain_xml.serial import CHARACTER_DEVICES
+
+PINS = {"vcpupin": "vcpu", "emulatorpin": "", "iothreadpin": "iothread"}
+"""Kinds of pins, and the attribute that says whose it is."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,31 @@ def _any(change: Change) -> bool:
     return True
 
 
+def _replaced_or_gone(change: Change) -> bool:
+    return bool(change.before)
+
+
+def _only_pins(change: Change) -> bool:
+    if change.before is not None or change.after is None:
+        return False
+    return all(child.tag == "vcpupin" for child in ElementTree.fromstring(change.after))
+
+
+def _hexadecimal(change: Change) -> bool:
+    """A part of a PCI address, as libvirt writes those and no other device's."""
+    return all(re.fullmatch("0x[0-9a-f]+", value or "") for value in (change.before, change.after))
+
+
+def _uuid(change: Change) -> bool:
+    return all(
+        re.fullmatch("[0-9a-f-]{36}", value or "") for value in (change.before, change.after)
+    )
+
+
 _BOUND_BY_HOST = "an address of the host itself: the guest listens on the host it is on"
+_CPUS = "numbers of the host's own CPUs"
+_CELLS = "numbers of the host's own cells"
+_DEVICE = "the host's side of a device of the host"
 _FORMAT = "no format means raw to libvirt; said aloud, nobody can guess another"
 
 WHITELIST: tuple[Allowed, ...] = (
@@ -72,6 +100,20 @@ WHITELIST: tuple[Allowed, ...] = (
         Allowed(f"devices/{device}/source/@host", _BOUND_BY_HOST, _replaced)
         for device in CHARACTER_DEVICES
     ),
+    Allowed("vcpu/@cpuset", _CPUS, _replaced_or_gone),
+    Allowed("cputune", "pins of a guest that had none of its own", _only_pins),
+    *(Allowed(f"cputune/{pin}", "what floats needs no pin", _any) for pin in PINS),
+    *(Allowed(f"cputune/{pin}/@cpuset", _CPUS, _replaced) for pin in PINS),
+    Allowed("cputune/memorytune/node/@id", _CELLS, _replaced),
+    Allowed("numatune/memory/@nodeset", _CELLS, _replaced),
+    Allowed("numatune/memnode/@nodeset", _CELLS, _replaced),
+    Allowed("devices/memory/source/nodemask/text()", _CELLS, _replaced),
+    *(
+        Allowed(f"devices/{device}/source/address/@{part}", _DEVICE, _hexadecimal)
+        for device in ("hostdev", "interface")
+        for part in ("domain", "bus", "slot", "function")
+    ),
+    Allowed("devices/hostdev/source/address/@uuid", _DEVICE, _uuid),
 )
 
 
@@ -123,7 +165,7 @@ def _text(element: Element, exact: bool) -> str:
 def _children(before: Element, after: Element, path: str, where: str) -> Iterator[Change]:
     old_names, new_names = [*map(_name, before)], [*map(_name, after)]
     old_labels, new_labels = _numbered(old_names), _numbered(new_names)
-    for old, new in _aligned(old_names, new_names):
+    for old, new in _aligned([*map(_key, before)], [*map(_key, after)]):
         if new is None and old is not None:
             yield from _one_sided(
                 before[old], None, _join(path, old_names[old]), f"{where}/{old_labels[old]}"
@@ -139,7 +181,7 @@ def _children(before: Element, after: Element, path: str, where: str) -> Iterato
 
 
 def _aligned(old: list[str], new: list[str]) -> Iterator[tuple[int | None, int | None]]:
-    """Positions of children that stand for each other, by name and order; None where one side has
+    """Positions of children that stand for each other, by key and order; None where one side has
     none. Long equal ends are matched first: the matcher's time grows with the square."""
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
@@ -181,6 +223,12 @@ def _shown(element: Element | None) -> str | None:
 def _name(element: Element) -> str:
     """Comments and instructions have a function for a tag."""
     return element.tag if isinstance(element.tag, str) else "#comment"
+
+
+def _key(element: Element) -> str:
+    """What tells it from its neighbours: its name, and of a pin whose it is."""
+    name = _name(element)
+    return f"{name} {element.get(PINS[name])}" if PINS.get(name) else name
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -92,7 +92,7 @@ def test_a_guest_without_ties_may_move() -> None:
     assert reasons_not_to_move(harmless) == ()
 
 
-@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("guest", [guest for guest in GUESTS if guest != "passthrough"])
 def test_the_golden_guests_may_move(guest: str) -> None:
     assert reasons_not_to_move(golden(guest, "live").read_text()) == ()
 

@@ -10,12 +10,13 @@ import pytest
 
 from migrator.compute_agent.attempt_mark import mark_element, parse_mark
 from migrator.conductor.domain_xml import RenderRequest, render
-from migrator.conductor.domain_xml.addresses import AddressMap
+from migrator.conductor.domain_xml.landing import Arrival
 from migrator.errors import Broken, Refused
 from migrator.model import HostAddresses
 from tests.unit.conductor.domain_xml.worked_example import (
     DESTINATION,
     GUESTS,
+    LANDINGS,
     MARK,
     SOURCE,
     golden,
@@ -48,7 +49,7 @@ def test_a_guest_becomes_what_its_golden_file_says(guest: str) -> None:
 @pytest.mark.parametrize("guest", GUESTS)
 def test_rendering_twice_changes_nothing_more(guest: str) -> None:
     once = moved_golden(guest)
-    twice = moved(once.destination_xml, once.persistent_xml)
+    twice = moved(once.destination_xml, once.persistent_xml, LANDINGS.get(guest))
     assert twice.destination_xml == once.destination_xml
     assert twice.persistent_xml == once.persistent_xml
     assert twice.changes == ()
@@ -187,7 +188,7 @@ def test_xml_that_is_not_a_domain_is_refused() -> None:
 
 
 def test_a_rewriter_that_oversteps_is_caught_before_anything_moves() -> None:
-    def careless(tree: ElementTree.Element, addresses: AddressMap) -> Iterator[str]:
+    def careless(tree: ElementTree.Element, arrival: Arrival) -> Iterator[str]:
         only_name = tree.find("name")
         assert only_name is not None
         only_name.text = "other"

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from migrator.compute_agent.attempt_mark import NAMESPACE, mark_element
-from migrator.conductor.domain_xml.whitelist import WHITELIST, unexpected_changes
+from migrator.conductor.domain_xml.whitelist import PINS, WHITELIST, unexpected_changes
 from migrator.errors import Refused
 from tests.unit.conductor.domain_xml.worked_example import GUESTS, MARK, golden
 
@@ -32,6 +32,14 @@ def metadata(inner: str) -> str:
     return domain(f"<metadata>{inner}</metadata>")
 
 
+def cputune(inner: str) -> str:
+    return domain(f"<cputune>{inner}</cputune>")
+
+
+def hostdev(attributes: str) -> str:
+    return domain(f"<devices><hostdev><source><address {attributes}/></source></hostdev></devices>")
+
+
 def graphics(attributes: str) -> str:
     return domain(f"<devices><graphics {attributes}/></devices>")
 
@@ -46,6 +54,14 @@ def graphics(attributes: str) -> str:
         (disk("<target/>"), disk("<driver type='raw'/><target/>")),
         (disk("<driver/>"), disk("<driver type='raw'/>")),
         (graphics("listen='192.0.2.1'"), graphics("listen='192.0.2.2'")),
+        (domain("<vcpu cpuset='1'/>"), domain("<vcpu/>")),
+        (cputune("<vcpupin vcpu='0' cpuset='1'/>"), cputune("<vcpupin vcpu='0' cpuset='7'/>")),
+        (
+            cputune("<vcpupin vcpu='0' cpuset='1'/><vcpupin vcpu='1' cpuset='2'/>"),
+            cputune("<vcpupin vcpu='1' cpuset='2'/>"),
+        ),
+        (domain(""), cputune("<vcpupin vcpu='0' cpuset='1'/>")),
+        (hostdev("bus='0x03'"), hostdev("bus='0x83'")),
         (domain("<a/> <b/>"), domain("<a/>\n  <b/>")),
         (domain("<a b='1' c='2'/>"), domain("<a c='2' b='1'></a>")),
     ],
@@ -78,6 +94,13 @@ def test_what_the_whitelist_allows_is_no_surprise(before: str, after: str) -> No
         (graphics("listen='192.0.2.1'"), graphics(""), "graphics/@listen"),
         (graphics(""), graphics("listen='192.0.2.1'"), "graphics/@listen"),
         (graphics("port='1'"), graphics("port='2'"), "graphics/@port"),
+        (domain("<vcpu/>"), domain("<vcpu cpuset='1'/>"), "vcpu/@cpuset"),
+        (domain("<vcpu>1</vcpu>"), domain("<vcpu>2</vcpu>"), "vcpu/text()"),
+        (domain(""), cputune("<shares>1</shares>"), "cputune"),
+        (cputune("<vcpupin vcpu='0' x='1'/>"), cputune("<vcpupin vcpu='0' x='2'/>"), "vcpupin/@x"),
+        (cputune("<vcpusched vcpus='0'/>"), cputune("<vcpusched vcpus='1'/>"), "vcpusched/@vcpus"),
+        (hostdev("bus='1'"), hostdev("bus='2'"), "hostdev/source/address/@bus"),
+        (hostdev("uuid='a'"), hostdev(""), "hostdev/source/address/@uuid"),
     ],
 )
 def test_any_other_change_is_named_with_its_path(before: str, after: str, path: str) -> None:
@@ -190,8 +213,12 @@ def _facts(text: str) -> set[tuple[str, str]]:
             facts.add((f"{path}/@{name}".lstrip("/"), f"{place} {value}"))
         said = [element.text or "", *(child.tail or "" for child in element)]
         facts.add((f"{path}/text()".lstrip("/"), f"{place} {''.join(said).strip(BLANK)}"))
-        # a mark may come and go without moving what stands after it
+        # marks and pins may come and go without moving what stands after them
         theirs = [child for child in element if not child.tag.startswith(f"{{{NAMESPACE}}}")]
+        if path == "cputune":
+            pins = [child for child in element if child.tag in PINS]
+            theirs = [child for child in theirs if child not in pins]
+            facts.update((f"{path}/{pin.tag}", ElementTree.tostring(pin).decode()) for pin in pins)
         for number, child in enumerate(theirs):
             below = f"{path}/{child.tag}".lstrip("/")
             walk(child, below, f"{place}.{number}")

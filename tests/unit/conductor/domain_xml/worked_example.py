@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migrator.conductor.domain_xml import Rendered, RenderRequest, render
+from migrator.conductor.domain_xml import Landing, Rendered, RenderRequest, render
 from migrator.model import AttemptMark, HostAddresses
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -32,9 +32,37 @@ DESTINATION = HostAddresses(
 MARK = AttemptMark("5f1c2c9e-0000-4000-8000-000000000001", 2, True)
 
 
-def moved(live_xml: str, inactive_xml: str | None = None) -> Rendered:
+LANDINGS = {
+    "pinned": Landing(
+        pins={vcpu: frozenset({cpu}) for vcpu, cpu in enumerate((20, 21, 40, 41))},
+        emulator=frozenset({22}),
+        floating=frozenset({0, 1}),
+    ),
+    "mixed": Landing(pins={1: frozenset({5}), 2: frozenset({7})}),
+    "floating": Landing(floating=frozenset({0, 1, 2, 8, 9})),
+    "celled": Landing(
+        pins={vcpu: frozenset({cpu}) for vcpu, cpu in enumerate((32, 33, 2, 3))},
+        cells={0: 2, 1: 0},
+    ),
+    "cached": Landing(pins={0: frozenset({6}), 1: frozenset({7})}, cells={0: 0}),
+    "passthrough": Landing(
+        devices={
+            "0000:03:10.1": "0000:83:02.0",
+            "0000:03:10.3": "0000:83:02.4",
+            "0000:03:10.5": "0001:04:1f.7",
+        },
+        mdevs={"c2177883-f1bb-47f0-914d-32a22e3a8804": "11111111-f1bb-47f0-914d-32a22e3a8804"},
+    ),
+}
+"""What the destination gives those golden guests that are bound to parts of their host; one for each
+group of elements."""
+
+
+def moved(
+    live_xml: str, inactive_xml: str | None = None, landing: Landing | None = None
+) -> Rendered:
     """What the guest becomes on its way from the one host to the other."""
-    return render(RenderRequest(live_xml, inactive_xml, SOURCE, DESTINATION, MARK))
+    return render(RenderRequest(live_xml, inactive_xml, SOURCE, DESTINATION, MARK, landing))
 
 
 def golden(guest: str, kind: str) -> Path:
@@ -47,7 +75,9 @@ def moved_golden(guest: str) -> Rendered:
     """A golden guest, rendered now."""
     inactive = golden(guest, "inactive")
     return moved(
-        golden(guest, "live").read_text(), inactive.read_text() if inactive.exists() else None
+        golden(guest, "live").read_text(),
+        inactive.read_text() if inactive.exists() else None,
+        LANDINGS.get(guest),
     )
 
 
