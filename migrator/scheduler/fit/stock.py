@@ -1,0 +1,116 @@
+"""The devices a host has left, in sorts: those of one sort are as good as each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from migrator.model import DeviceKind, HostTopology, HostUse, PciDevice
+
+Make = tuple[str, str, DeviceKind, str | None]
+"""Vendor, product, kind, network: what a request can ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Free devices that no request can tell apart. Bits are positions of cells in the topology."""
+
+    make: Make
+    node: int
+    """Its cell; 0 where the host does not say."""
+    socket: int
+    """The cells that share a socket with it."""
+    addresses: tuple[str, ...]
+    parent: str | None = None
+    """Of virtual functions, where that matters: their physical function cannot be given besides."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Everything that is free."""
+
+    sorts: tuple[Sort, ...]
+    """Without physical functions, virtual ones of all parents together: enough for most requests."""
+    physical: tuple[Sort, ...]
+    """The same by parent, and the physical functions, each a sort of its own."""
+    functions: Mapping[str, tuple[str, ...]]
+    """physical function -> its virtual ones"""
+    nodes: int
+    """Cells that have a free device."""
+
+
+NOTHING = Stock((), (), {}, 0)
+
+
+def stock(topology: HostTopology, use: HostUse) -> Stock:
+    """What ``use`` leaves of the host's devices."""
+    if not topology.devices:
+        return NOTHING
+    functions: dict[str, list[str]] = {}
+    for device in topology.devices:
+        if device.parent is not None:
+            functions.setdefault(device.parent, []).append(device.address)
+    free = list(_free(topology.devices, functions, use))
+    nodes = {cell.id: 1 << position for position, cell in enumerate(topology.cells)}
+    sockets = _sockets(topology)
+    sorts = _sorts((one for one in free if one.kind is not DeviceKind.PF), nodes, sockets, False)
+    return Stock(
+        sorts=sorts,
+        physical=_sorts(free, nodes, sockets, True)
+        if any(one.kind is DeviceKind.PF for one in free)
+        else sorts,
+        functions={parent: tuple(sorted(children)) for parent, children in functions.items()},
+        nodes=_union(sort.node for sort in sorts),
+    )
+
+
+def _free(
+    devices: Iterable[PciDevice], functions: Mapping[str, list[str]], use: HostUse
+) -> Iterable[PciDevice]:
+    """A physical function is free when all its virtual ones are; a group of the IOMMU is one guest's."""
+    taken = use.devices | use.blocked_devices
+    groups = {one.iommu_group for one in devices if one.address in use.devices} - {None}
+    for device in devices:
+        if device.address in taken or device.parent in use.devices or device.iommu_group in groups:
+            continue
+        if any(child in taken for child in functions.get(device.address, ())):
+            continue
+        yield device
+
+
+def _sockets(topology: HostTopology) -> Mapping[int, int]:
+    """cell -> the cells it shares a socket with"""
+    return {
+        cell.id: _union(
+            1 << position
+            for position, other in enumerate(topology.cells)
+            if other is cell or set(other.sockets) & set(cell.sockets)
+        )
+        for cell in topology.cells
+    }
+
+
+def _sorts(
+    devices: Iterable[PciDevice],
+    nodes: Mapping[int, int],
+    sockets: Mapping[int, int],
+    by_parent: bool,
+) -> tuple[Sort, ...]:
+    found: dict[tuple[Make, int, int, str | None], list[str]] = {}
+    for device in devices:
+        node = -1 if device.numa_node is None else device.numa_node
+        make = (device.vendor, device.product, device.kind, device.network)
+        parent = None
+        if by_parent:
+            parent = device.address if device.kind is DeviceKind.PF else device.parent
+        key = (make, nodes.get(node, 0), sockets.get(node, 0), parent)
+        found.setdefault(key, []).append(device.address)
+    sorts = [Sort(*key[:3], tuple(sorted(addresses)), key[3]) for key, addresses in found.items()]
+    return tuple(sorted(sorts, key=lambda sort: sort.addresses))
+
+
+def _union(sets: Iterable[int]) -> int:
+    bits = 0
+    for one in sets:
+        bits |= one
+    return bits
