@@ -22,9 +22,10 @@ from functools import partial
 from migrator.compute_agent import libvirt_changes as changes
 from migrator.compute_agent import libvirt_domains as domains
 from migrator.compute_agent import libvirt_host as host
+from migrator.compute_agent import libvirt_tuning as tuning
 from migrator.compute_agent.capabilities import host_capabilities, machine_types
-from migrator.compute_agent.libvirt_connections import Channel
-from migrator.compute_agent.libvirt_transfer import transfer
+from migrator.compute_agent.libvirt_connections import ANSWER_S, Channel
+from migrator.compute_agent.libvirt_transfer import resume_postcopy, transfer
 from migrator.compute_agent.libvirt_watch import EventFeed
 from migrator.compute_agent.ports import DomainDescription, HypervisorEvent
 from migrator.messages import PoolIdentity, TransferPlan
@@ -148,6 +149,34 @@ class LibvirtHypervisor:
     def abort_job(self, instance_id: str) -> bool:
         work = partial(changes.abort_job, instance_id=instance_id)
         return self._control.call(f"aborting the job of {instance_id}", work)
+
+    def set_max_downtime(self, instance_id: str, milliseconds: int) -> bool:
+        work = partial(tuning.set_max_downtime, instance_id=instance_id, milliseconds=milliseconds)
+        return self._control.call(f"setting the downtime of {instance_id}", work)
+
+    def set_speed(self, instance_id: str, mib_s: int) -> bool:
+        work = partial(tuning.set_speed, instance_id=instance_id, mib_s=mib_s)
+        return self._control.call(f"setting the speed of {instance_id}", work)
+
+    def set_postcopy_speed(self, instance_id: str, mib_s: int) -> bool:
+        work = partial(tuning.set_postcopy_speed, instance_id=instance_id, mib_s=mib_s)
+        return self._control.call(f"setting the post-copy speed of {instance_id}", work)
+
+    def start_postcopy(self, instance_id: str) -> bool:
+        work = partial(tuning.start_postcopy, instance_id=instance_id)
+        return self._control.call(f"starting post-copy of {instance_id}", work)
+
+    def pause_postcopy(self, instance_id: str) -> bool:
+        work = partial(tuning.pause_postcopy, instance_id=instance_id)
+        return self._control.call(f"pausing post-copy of {instance_id}", work)
+
+    def resume_postcopy(self, instance_id: str, plan: TransferPlan) -> None:
+        resume_postcopy(self._uri, instance_id, plan)
+
+    def measure_dirty_rate(self, instance_id: str, seconds: int) -> int | None:
+        work = partial(tuning.measure_dirty_rate, instance_id=instance_id, seconds=seconds)
+        deadline_s = ANSWER_S + 2 * seconds
+        return self._control.call(f"measuring {instance_id}", work, deadline_s)
 
     def suspend(self, instance_id: str) -> None:
         work = partial(changes.suspend, instance_id=instance_id)

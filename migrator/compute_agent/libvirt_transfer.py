@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import libvirt
+import msgspec
 
 from migrator.compute_agent.libvirt_connections import open_link
 from migrator.compute_agent.libvirt_domains import find
 from migrator.compute_agent.libvirt_errors import transfer_failure
-from migrator.errors import Refused
+from migrator.errors import Broken, Refused, Transient
 from migrator.messages import TransferPlan
 
 
@@ -36,6 +37,24 @@ def transfer(uri: str, instance_id: str, plan: TransferPlan) -> None:
         raise transfer_failure(error, link.alive) from error
     finally:
         link.close()
+
+
+RESUME = ("postcopy", "postcopy_resume")
+STILL_CALLED = ("actively monitored", "still running", "another migration job")
+"""In libvirt's words: whoever started the transfer is still in its call, or QEMU has not stopped yet."""
+
+
+def resume_postcopy(uri: str, instance_id: str, plan: TransferPlan) -> None:
+    """Go on with a broken post-copy; otherwise as :func:`transfer`.
+
+    :raises Transient: ``guest.busy`` while libvirt has not given the first call up."""
+    flags = sorted({*plan.flags, *RESUME})
+    try:
+        transfer(uri, instance_id, msgspec.structs.replace(plan, flags=flags))
+    except Broken as refused:
+        if any(words in refused.message for words in STILL_CALLED):
+            raise Transient("guest.busy", refused.message) from refused
+        raise
 
 
 def migrate_flags(names: list[str]) -> int:

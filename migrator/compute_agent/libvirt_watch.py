@@ -24,6 +24,7 @@ from migrator.compute_agent.ports import (
     ConnectionChanged,
     HypervisorEvent,
     JobCompleted,
+    JobIteration,
     LifecycleEvent,
 )
 from migrator.errors import MigratorError
@@ -110,11 +111,15 @@ class EventFeed:
         def on_job(_conn: Any, domain: Any, parameters: dict[str, Any], _opaque: Any) -> None:
             self._tell(link, JobCompleted(domain.UUIDString(), statistics(parameters)))
 
+        def on_iteration(_conn: Any, domain: Any, iteration: int, _opaque: Any) -> None:
+            self._tell(link, JobIteration(domain.UUIDString(), iteration))
+
         conn.registerCloseCallback(on_close, None)
         link.before_close.append(conn.unregisterCloseCallback)
         for number, callback in (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job),
+            (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, on_iteration),
         ):
             registered = conn.domainEventRegisterAny(None, number, callback, None)
             link.before_close.insert(0, _deregistration(conn, registered))

@@ -64,6 +64,15 @@ class JobCompleted:
 
 
 @dataclass(frozen=True)
+class JobIteration:
+    """A transfer that leaves this host has begun to go over the guest's memory once more; its counters
+    are worth reading now. 1 is the first pass."""
+
+    instance_id: str
+    iteration: int
+
+
+@dataclass(frozen=True)
 class ConnectionChanged:
     """The connection to libvirt was lost, or is back: look at everything again."""
 
@@ -71,7 +80,7 @@ class ConnectionChanged:
     why: str = ""
 
 
-HypervisorEvent = LifecycleEvent | JobCompleted | ConnectionChanged
+HypervisorEvent = LifecycleEvent | JobCompleted | JobIteration | ConnectionChanged
 
 
 class Hypervisor(Protocol):
@@ -161,6 +170,47 @@ class Hypervisor(Protocol):
 
     def abort_job(self, instance_id: str) -> bool:
         """Ask libvirt to abort; False when it refuses because nothing runs or it is too late."""
+        ...
+
+    # Tuning a transfer that leaves this host. False: libvirt refuses, because none runs here that could
+    # take it. Like every change they may block for as long as a QEMU hangs.
+
+    def set_max_downtime(self, instance_id: str, milliseconds: int) -> bool:
+        """For how long the guest may stand still for the switch."""
+        ...
+
+    def set_speed(self, instance_id: str, mib_s: int) -> bool:
+        """Limit of pre-copy."""
+        ...
+
+    def set_postcopy_speed(self, instance_id: str, mib_s: int) -> bool:
+        """Limit of what post-copy sends unasked; 0 for none. Pages the guest waits for come first."""
+        ...
+
+    def start_postcopy(self, instance_id: str) -> bool:
+        """Let the guest run on the destination now and fetch the rest of its memory from here.
+
+        False also for a transfer that was not started with the flag ``postcopy``. True only says that
+        QEMU was told: the states of both hosts show when it has happened."""
+        ...
+
+    def pause_postcopy(self, instance_id: str) -> bool:
+        """Break a post-copy whose pages do not flow, so that it can be resumed: the source's domain
+        becomes paused (postcopy_failed), the destination's running (postcopy_failed) once it notices."""
+        ...
+
+    def resume_postcopy(self, instance_id: str, plan: TransferPlan) -> None:
+        """Go on with a broken post-copy, with the parameters it was started with (the addresses may be
+        others), on a connection of its own; returns when libvirt's call does, the guest has moved then.
+
+        :raises Transient: ``guest.busy`` while the first call has not returned: try again.
+        :raises Broken: ``transfer.failed`` with libvirt's words; nothing is lost by it.
+        """
+        ...
+
+    def measure_dirty_rate(self, instance_id: str, seconds: int) -> int | None:
+        """Bytes a second that the guest changes, by sampling its memory for ``seconds`` (1 to 60); takes
+        as long. None when the host's QEMU cannot tell. Never during a transfer."""
         ...
 
     def suspend(self, instance_id: str) -> None: ...

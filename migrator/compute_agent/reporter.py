@@ -17,6 +17,7 @@ from migrator.compute_agent.ports import (
     ConnectionChanged,
     HypervisorEvent,
     JobCompleted,
+    JobIteration,
     LifecycleEvent,
 )
 from migrator.compute_agent.transfer import Transfers
@@ -66,7 +67,7 @@ class Reporter:
     def _take_events(self) -> None:
         while not self._ports.stopping.is_set:
             event = self._from_libvirt.get(IDLE_S)
-            if isinstance(event, LifecycleEvent | JobCompleted | ConnectionChanged):
+            if isinstance(event, HypervisorEvent):
                 try:
                     self._take(event)
                 except Exception:
@@ -77,6 +78,8 @@ class Reporter:
             self._events.put(event)
         elif isinstance(event, JobCompleted):
             self._transfers.measured(event.instance_id, event.statistics)
+        elif isinstance(event, JobIteration):
+            self._transfers.iterated(event.instance_id)
         else:
             LOG.info("libvirt is %s", "connected" if event.connected else f"away: {event.why}")
             self._look_now.put(event)

@@ -58,6 +58,12 @@ class Transfers:
         if transfer is not None:
             transfer.measure(statistics)
 
+    def iterated(self, instance_id: str) -> None:
+        """libvirt says that another pass over the guest's memory begins: a moment to look."""
+        transfer = self.of_instance(instance_id)
+        if transfer is not None:
+            transfer.inbox.put("iteration")
+
     def start(self, request: StartTransfer) -> Tracked:
         """Make libvirt's call in a worker of its own, watched by another; once per attempt."""
         key = (request.migration_id, request.attempt)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from migrator.compute_agent.ports import ConnectionChanged, Hypervisor, HypervisorEvent
+from migrator.compute_agent.ports import (
+    ConnectionChanged,
+    Hypervisor,
+    HypervisorEvent,
+    LifecycleEvent,
+)
 from migrator.errors import MigratorError
 from migrator.messages import TransferPlan
 from migrator.threads import SystemClock, Threads
@@ -87,6 +93,12 @@ class World(Protocol):
         """Transfers of big guests that start from now on take longer than the test."""
         ...
 
+    def cut(self) -> None:
+        """Drop what memory travels by, and nothing else."""
+        ...
+
+    def heal(self) -> None: ...
+
     def kill_qemu(self, side: Side, instance_id: str) -> None: ...
 
     def kill_libvirtd(self, side: Side) -> None: ...
@@ -124,6 +136,57 @@ def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+class Transfer:
+    """A migrate call in a thread of its own, and how it ended."""
+
+    def __init__(
+        self, hypervisor: Hypervisor, instance_id: str, wanted: TransferPlan, resume: bool = False
+    ) -> None:
+        """:param resume: it continues a broken post-copy."""
+        self.error: MigratorError | None = None
+        self._arguments = (instance_id, wanted)
+        self._call = hypervisor.resume_postcopy if resume else hypervisor.migrate
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._call(*self._arguments)
+        except MigratorError as error:
+            self.error = error
+
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def wait(self) -> MigratorError | None:
+        """How it ended: None is well."""
+        eventually(lambda: self.ended, 60)
+        return self.error
+
+
+def begin(world: World, instance_id: str, *flags: str) -> Transfer:
+    """Start a transfer that will not end by itself and wait until memory flows."""
+    world.slow()
+    transfer = Transfer(world.source.hypervisor, instance_id, plan(world, instance_id, *flags))
+
+    def flows() -> bool:
+        job = world.source.hypervisor.job(instance_id)
+        assert not transfer.ended, transfer.error
+        return job is not None and job.memory_total > 0
+
+    eventually(flows)
+    return transfer
+
+
+def lifecycle(side: Side, instance_id: str) -> list[tuple[str, str]]:
+    return [
+        (each.event, each.detail)
+        for each in tuple(side.heard)
+        if isinstance(each, LifecycleEvent) and each.instance_id == instance_id
+    ]
 
 
 # ---------------------------------------------------------------- fake
@@ -171,6 +234,12 @@ class FakeWorld:
     def slow(self) -> None:
         self._fleet.hold()
 
+    def cut(self) -> None:
+        self._fleet.stall()
+
+    def heal(self) -> None:
+        self._fleet.stall(False)
+
     def kill_qemu(self, side: Side, instance_id: str) -> None:
         self._fake(side).kill_qemu(instance_id)
 
@@ -182,6 +251,7 @@ class FakeWorld:
 
     def clean(self) -> None:
         self._fleet.release()
+        self._fleet.stall(False)
 
 
 # ---------------------------------------------------------------- real
@@ -242,6 +312,7 @@ class LabWorld:
         self._lab = lab
         self._complete = True
         """Nothing of the lab was killed and not started again."""
+        self._cut = False
         self._open = libvirt.open
         self._volumes: list[str] = []
         self._instances: list[str] = []
@@ -283,6 +354,14 @@ class LabWorld:
     def slow(self) -> None:
         """Big guests are sent at 1 MiB/s anyway."""
 
+    def cut(self) -> None:
+        self._cut = True
+        self._lab.lab("cut", self.source.name, "--plane", "migration")
+
+    def heal(self) -> None:
+        self._lab.lab("heal", self.source.name, "--plane", "migration")
+        self._cut = False
+
     def kill_qemu(self, side: Side, instance_id: str) -> None:
         name = side.hypervisor.view(instance_id).name
         hosts = json.loads(self._lab.lab("hosts", "-f", "json"))
@@ -298,6 +377,8 @@ class LabWorld:
         self._complete = True
 
     def clean(self) -> None:
+        if self._cut:
+            self.heal()
         if not self._complete:
             self.start_libvirtd(self.source)
         for side in (self.source, self.destination):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
@@ -13,10 +12,9 @@ from migrator.compute_agent.ports import (
     ConnectionChanged,
     Hypervisor,
     JobCompleted,
-    LifecycleEvent,
 )
-from migrator.errors import Broken, MigratorError, Refused, Transient
-from migrator.messages import PoolIdentity, TransferPlan
+from migrator.errors import Broken, Refused, Transient
+from migrator.messages import PoolIdentity
 from migrator.model import AttemptMark, DomainState, DomainSummary, Reason
 from migrator.storage.identity import same_storage
 from tests.contract.hypervisor_fixtures import (
@@ -24,10 +22,12 @@ from tests.contract.hypervisor_fixtures import (
     GuestWish,
     LabHosts,
     LabWorld,
-    Side,
+    Transfer,
     World,
+    begin,
     eventually,
     lab_hosts,
+    lifecycle,
     plan,
 )
 
@@ -49,56 +49,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made.clean()
 
 
-class Transfer:
-    """A migrate call in a thread of its own, and how it ended."""
-
-    def __init__(self, hypervisor: Hypervisor, instance_id: str, wanted: TransferPlan) -> None:
-        self.error: MigratorError | None = None
-        self._arguments = (hypervisor, instance_id, wanted)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        hypervisor, instance_id, wanted = self._arguments
-        try:
-            hypervisor.migrate(instance_id, wanted)
-        except MigratorError as error:
-            self.error = error
-
-    @property
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
-
-    def wait(self) -> MigratorError | None:
-        """How it ended: None is well."""
-        eventually(lambda: self.ended, 60)
-        return self.error
-
-
-def begin(world: World, instance_id: str, *flags: str) -> Transfer:
-    """Start a transfer that will not end by itself and wait until memory flows."""
-    world.slow()
-    transfer = Transfer(world.source.hypervisor, instance_id, plan(world, instance_id, *flags))
-
-    def flows() -> bool:
-        job = world.source.hypervisor.job(instance_id)
-        assert not transfer.ended, transfer.error
-        return job is not None and job.memory_total > 0
-
-    eventually(flows)
-    return transfer
-
-
 def summary(hypervisor: Hypervisor, instance_id: str) -> DomainSummary | None:
     return next((each for each in hypervisor.list_domains() if each.id == instance_id), None)
-
-
-def lifecycle(side: Side, instance_id: str) -> list[tuple[str, str]]:
-    return [
-        (each.event, each.detail)
-        for each in tuple(side.heard)
-        if isinstance(each, LifecycleEvent) and each.instance_id == instance_id
-    ]
 
 
 # ---------------------------------------------------------------- looking

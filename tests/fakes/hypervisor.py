@@ -26,14 +26,14 @@ from migrator.model import (
     DomainView,
     HostFacts,
     JobSample,
-    Reason,
     Statistics,
 )
 from migrator.ports import Clock, Concurrency
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
-from tests.fakes.hypervisor_host import FakeHost
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage
-from tests.fakes.hypervisor_transfer import FAST, FakeTiming, FakeTransfer, Signal
+from tests.fakes.hypervisor_signals import FAST, FakeTiming, Signal
+from tests.fakes.hypervisor_steering import FakeSteering
+from tests.fakes.hypervisor_transfer import FakeTransfer
 
 __all__ = [
     "FAST",
@@ -47,9 +47,9 @@ __all__ = [
 
 FLAGS = frozenset(
     {"live", "peer2peer", "persist_dest", "undefine_source", "unsafe", "tls", "abort_on_error"}
-    | {"auto_converge", "parallel", "change_protection"}
+    | {"auto_converge", "parallel", "change_protection", "postcopy"}
 )
-"""Flags the fake takes; what it cannot do (disks, post-copy) it does not."""
+"""Flags the fake takes; what it cannot do (disks) it does not."""
 ABSENT = DomainView(DomainState.ABSENT)
 FACTS = HostFacts(9_000_000, 7_002_022, "x86_64", 8, 16_384, networks=("default",))
 
@@ -69,6 +69,8 @@ class FakeFleet:
         """Transfers that start now copy until :meth:`release`."""
         self.lose_replies = False
         """The destination's answers to the source are dropped just before the switch."""
+        self.stalled = False
+        """The link for memory is cut, which post-copy does not notice: see :meth:`stall`."""
         self.dirty_pages_per_s = 0
 
     def add_host(self, name: str, facts: HostFacts = FACTS) -> FakeHypervisor:
@@ -104,6 +106,11 @@ class FakeFleet:
         """Drop everything between the hosts, for transfers that run now."""
         self.signal(Signal.CUT)
 
+    def stall(self, stalled: bool = True) -> None:
+        """Cut the link for memory and nothing else, or heal it: pages in flight wait."""
+        self.stalled = stalled
+        self.signal(Signal.LINK)
+
     def signal(self, signal: Signal) -> None:
         """Tell every running transfer."""
         with self.lock:
@@ -120,7 +127,7 @@ class FakeFleet:
         ]
 
 
-class FakeHypervisor(FakeHost):
+class FakeHypervisor(FakeSteering):
     """:class:`migrator.compute_agent.ports.Hypervisor`, one verb after the other."""
 
     # -- reading
@@ -251,26 +258,12 @@ class FakeHypervisor(FakeHost):
         with self.fleet.lock:
             domain = self.domains.get(instance_id)
             transfer = domain.transfer if domain is not None else None
-            if transfer is None or transfer.switched or transfer.source is not self:
+            if transfer is None or transfer.source is not self:
+                return False
+            if transfer.switched or transfer.postcopy is not None:
                 return False
             transfer.signal(Signal.ABORT)
             return True
-
-    def suspend(self, instance_id: str) -> None:
-        self._enter("suspend")
-        with self.fleet.lock:
-            domain = self._active(instance_id)
-            if domain.state is not DomainState.PAUSED:
-                domain.state, domain.reason = DomainState.PAUSED, Reason.USER
-                self.emit(domain, "suspended", "paused")
-
-    def resume(self, instance_id: str) -> None:
-        self._enter("resume")
-        with self.fleet.lock:
-            domain = self._active(instance_id)
-            if domain.state is DomainState.PAUSED:
-                domain.state, domain.reason = DomainState.RUNNING, Reason.UNPAUSED
-                self.emit(domain, "resumed", "unpaused")
 
     def destroy(self, instance_id: str) -> None:
         self._enter("destroy")

@@ -12,7 +12,7 @@ from migrator.messages import TransferPlan
 from migrator.model import DomainState, DomainSummary, DomainView, HostFacts, Reason
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
 from tests.fakes.hypervisor_pools import FakePools
-from tests.fakes.hypervisor_transfer import Signal
+from tests.fakes.hypervisor_signals import Signal
 
 if TYPE_CHECKING:
     from tests.fakes.hypervisor import FakeFleet
@@ -68,7 +68,7 @@ class FakeHost:
                 transfer = domain.transfer
                 if transfer is not None and transfer.source is self:
                     transfer.signal(Signal.SOURCE_LIBVIRT_DOWN)
-                elif transfer is not None:
+                elif transfer is not None and transfer.postcopy is None:
                     self.domains.pop(domain.id)
             for transfer in self.fleet.transfers():
                 if transfer.destination is self:

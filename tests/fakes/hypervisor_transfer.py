@@ -1,4 +1,4 @@
-"""A transfer between two fake hosts, as libvirt 9.0 behaves in pre-copy.
+"""A transfer between two fake hosts, as libvirt 9.0 behaves in pre-copy; post-copy is next door.
 
 The order of things, as measured: the destination's domain appears (``started``/``migrated``, paused
 with reason migration); memory flows; the source pauses (``suspended``/``migrated``); a persistent
@@ -9,58 +9,21 @@ arrive, and the call returns. No ``undefined`` event comes from the flag undefin
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migrator.compute_agent.ports import JobCompleted
+from migrator.compute_agent.ports import JobCompleted, JobIteration
 from migrator.errors import Broken, Transient
 from migrator.messages import TransferPlan
 from migrator.model import DomainState, JobSample, Reason, Statistics
 from tests.fakes.hypervisor_domain import FakeDomain
+from tests.fakes.hypervisor_postcopy import FakePostcopy
+from tests.fakes.hypervisor_signals import FOREVER_S, FakeTiming, Signal
 
 if TYPE_CHECKING:
     from tests.fakes.hypervisor import FakeHypervisor
 
 MIB = 1024 * 1024
 DOWNTIME_MS = 60
-FOREVER_S = 1e6
-
-
-@dataclass(frozen=True)
-class FakeTiming:
-    """How long things take, in seconds; the defaults are what was measured with libvirt 9.0."""
-
-    setup_s: float = 0.3
-    """From the call to the destination's domain existing."""
-    copy_s: float = 0.5
-    """An idle guest of 256 MiB."""
-    linger_s: float = 1.4
-    """The source stays visible after the switch."""
-    blocked_s: float = 30.0
-    """Metadata and autostart wait this long for a job to end, then fail."""
-    reply_lost_s: float = 25.0
-    """libvirt's peer-to-peer keepalive: after that the source believes the destination dead."""
-    qemu_death_s: float = 1.2
-    """A dead destination QEMU is noticed after this."""
-
-
-FAST = FakeTiming(0.01, 0.1, 0.1, 0.2, 0.4, 0.02)
-"""For tests on the real clock."""
-
-
-class Signal(enum.Enum):
-    """What can happen to a transfer while it waits."""
-
-    ABORT = "operation aborted: job 'migration out' canceled by client"
-    RELEASE = "go on"
-    SOURCE_GONE = "operation failed: domain is not running"
-    DESTINATION_GONE = "operation failed: job 'migration out' unexpectedly failed"
-    PEER_CLOSED = "End of file while reading data: Input/output error"
-    SOURCE_LIBVIRT_DOWN = "Disconnected from the source's libvirt"
-    FREEZE = "the destination's QEMU is stopped"
-    THAW = "the destination's QEMU goes on"
-    CUT = "client socket is closed"
 
 
 class FakeTransfer:
@@ -80,12 +43,18 @@ class FakeTransfer:
         self.fleet = source.fleet
         self.memory_total = domain.memory_mib * MIB
         self.arriving: FakeDomain | None = None
-        self._inactive_there: str | None = None
+        self.inactive_there: str | None = None
+        """What the destination will define."""
+        self.postcopy: FakePostcopy | None = None
+        self.speed_mib_s = plan.bandwidth_mib_s
+        self.postcopy_speed_mib_s: int | None = None
+        self.max_downtime_ms: int | None = None
         self.switched = False
         self.paused = domain.state is DomainState.PAUSED
         """libvirt moves a guest that somebody had paused without ever running it."""
         self.frozen = False
         self.released = not self.fleet.held
+        self.iteration = 0
         self._inbox = self.fleet.concurrency.inbox()
         self._began = self.fleet.clock.monotonic()
         self._copy_began = self._began
@@ -93,7 +62,10 @@ class FakeTransfer:
 
     def signal(self, signal: Signal) -> None:
         """Something happened to it."""
-        self._inbox.put(signal)
+        if self.postcopy is not None:
+            self.postcopy.signal(signal)
+        else:
+            self._inbox.put(signal)
 
     # -- the course of it
 
@@ -101,11 +73,17 @@ class FakeTransfer:
         """Until libvirt's call would return. :raises Broken: :raises Transient:"""
         try:
             self._course(self.fleet.timing)
+        except _SwitchNow:
+            with self.fleet.lock:
+                self.postcopy = FakePostcopy(self)
+                self.postcopy.begin()
+            self.postcopy.wait()
         except _Interrupted as interrupted:
             with self.fleet.lock:
                 self._undo(interrupted.signal)
         finally:
-            self.domain.transfer = None
+            if self.postcopy is None:
+                self.domain.transfer = None
 
     def _course(self, timing: FakeTiming) -> None:
         self._wait(timing.setup_s)
@@ -120,7 +98,7 @@ class FakeTransfer:
                 self._give_up_after_lost_reply()
         self._wait(timing.linger_s, until_source_gone=True)
         with self.fleet.lock:
-            self._finish()
+            self.finish()
 
     def sample(self) -> JobSample:
         """Progress by the clock: linear, and standing still while it is held or frozen."""
@@ -132,6 +110,8 @@ class FakeTransfer:
             share = min(share, 0.5)
         if self.switched:
             share = 1.0
+        if self.postcopy is not None:
+            share = 0.5 + (1 - self.postcopy.share_left) / 2
         started = self.arriving is not None
         return JobSample(
             operation="migration_out",
@@ -142,7 +122,8 @@ class FakeTransfer:
             memory_bandwidth=int(total / max(self.fleet.timing.copy_s, 1e-9)) if started else 0,
             memory_page_size=4096,
             memory_dirty_pages_per_s=self.fleet.dirty_pages_per_s,
-            memory_iteration=1 if started else 0,
+            memory_iteration=self.iteration if started else 0,
+            memory_postcopy_requests=0 if self.postcopy is None else 1,
         )
 
     def _copy(self, seconds: float) -> None:
@@ -167,11 +148,13 @@ class FakeTransfer:
                 self._handle(signal)
 
     def _handle(self, signal: object) -> None:
-        if signal is None:
-            return
+        if signal in (None, Signal.LINK, Signal.PAUSE_POSTCOPY):
+            return  # pre-copy goes on; a test that wants it to fail cuts it
         assert isinstance(signal, Signal)
         if signal is Signal.RELEASE:
             self.released = True
+        elif signal is Signal.START_POSTCOPY:
+            raise _SwitchNow
         elif signal is Signal.FREEZE:
             self.frozen = True
         elif signal is Signal.THAW:
@@ -191,7 +174,7 @@ class FakeTransfer:
         if why := self.destination.why_not_receive(self.domain, self.plan):
             raise Broken("transfer.failed", why)
         if "persist_dest" in self.plan.flags:
-            self._inactive_there = (
+            self.inactive_there = (
                 self.plan.persistent_xml or self.domain.inactive_xml or self.domain.live_xml
             )
         self.arriving = FakeDomain(
@@ -205,6 +188,7 @@ class FakeTransfer:
         )
         self.destination.appear(self.arriving)
         self.destination.emit(self.arriving, "started", "migrated")
+        self.iterate()
 
     def _switch(self) -> None:
         source, arriving = self.domain, self.arriving
@@ -212,8 +196,8 @@ class FakeTransfer:
         if not self.paused:
             source.state, source.reason = DomainState.PAUSED, Reason.MIGRATION
             self.source.emit(source, "suspended", "migrated")
-        if self._inactive_there is not None:
-            arriving.inactive_xml = self._inactive_there
+        if self.inactive_there is not None:
+            arriving.inactive_xml = self.inactive_there
             self.destination.emit(arriving, "defined", "added")
         arriving.transfer = None
         arriving.completed = self._statistics()
@@ -237,7 +221,22 @@ class FakeTransfer:
             self.source.emit(self.domain, "resumed", "migrated")
         raise Broken("transfer.failed", f"internal error: {Signal.CUT.value}")
 
-    def _finish(self) -> None:
+    def arrive_from_postcopy(self) -> None:
+        """Every page is at the destination."""
+        arriving = self.arriving
+        assert arriving is not None
+        arriving.transfer = None
+        self.switched = True
+        if arriving.active and arriving.reason in (Reason.POSTCOPY, Reason.POSTCOPY_FAILED):
+            arriving.state, arriving.reason = DomainState.RUNNING, Reason.MIGRATED
+            self.destination.emit(arriving, "resumed", "migrated")
+
+    def iterate(self) -> None:
+        """Another pass over the memory begins."""
+        self.iteration += 1
+        self.source.notify(JobIteration(self.domain.id, self.iteration))
+
+    def finish(self) -> None:
         """The call returns well: the source's domain goes."""
         domain = self.domain
         domain.transfer = None
@@ -275,6 +274,10 @@ class FakeTransfer:
             disk_total=0,
             iterations=3,
         )
+
+
+class _SwitchNow(Exception):
+    """The guest is to run at the destination before its memory is there."""
 
 
 class _Interrupted(Exception):
