@@ -73,6 +73,7 @@ CODES: Mapping[str, int] = {
     "pages.unaligned": 422,
     "pci.insufficient": 422,
     "placement.incomplete": 500,
+    "pool.cannot": 422,
     "pool.missing": 422,
     "request.conflict": 409,
     "request.invalid": 400,
@@ -89,6 +90,8 @@ CODES: Mapping[str, int] = {
     "transfer.split_brain": 500,
     "vcpus.insufficient": 422,
     "viewers.too_many": 503,
+    "volume.exists": 409,
+    "volume.in_use": 409,
     "volume.missing": 422,
 }
 

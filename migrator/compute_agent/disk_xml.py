@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
 from migrator.messages import DiskFacts
+from migrator.model import DiskLayer
 
 _PATH_ATTRIBUTE: Mapping[str, str] = {"file": "file", "block": "dev"}
 """Disk types whose source is a path on the host, and where the XML has it."""
@@ -25,9 +26,10 @@ def disk_facts(domain_xml: str) -> tuple[DiskFacts, ...]:
 def _facts(disk: ElementTree.Element) -> DiskFacts:
     source = _attributes(disk, "source")
     driver = _attributes(disk, "driver")
+    target = _attributes(disk, "target")
     kind = disk.get("type", "file")
     return DiskFacts(
-        target=_attributes(disk, "target").get("dev", ""),
+        target=target.get("dev", ""),
         device=disk.get("device", "disk"),
         source_type=kind if source else "",
         pool=source.get("pool"),
@@ -37,7 +39,28 @@ def _facts(disk: ElementTree.Element) -> DiskFacts:
         cache=driver.get("cache"),
         read_only=disk.find("readonly") is not None,
         shareable=disk.find("shareable") is not None,
+        bus=target.get("bus", ""),
+        serial=disk.findtext("serial"),
+        discard=driver.get("discard"),
+        detect_zeroes=driver.get("detect_zeroes"),
+        encrypted=next(disk.iter("encryption"), None) is not None,
+        chain=list(_chain(disk)),
     )
+
+
+def _chain(disk: ElementTree.Element) -> Iterator[DiskLayer]:
+    """Nearest first; an empty ``<backingStore/>`` ends it."""
+    layer = disk.find("backingStore")
+    while layer is not None and layer.get("type") is not None:
+        kind = layer.get("type", "")
+        source = _attributes(layer, "source")
+        yield DiskLayer(
+            format=_attributes(layer, "format").get("type", "raw"),
+            pool=source.get("pool"),
+            volume=source.get("volume"),
+            path=source.get(_PATH_ATTRIBUTE.get(kind, ""), None),
+        )
+        layer = layer.find("backingStore")
 
 
 def _attributes(element: ElementTree.Element, child: str) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from migrator.compute_agent.ops import (
     abort,
     check_destination,
     check_source,
+    delete_volumes,
     describe_source,
     fence_source,
     finish_destination,
@@ -24,6 +25,7 @@ from migrator.messages import (
     Aborted,
     CheckDestination,
     CheckSource,
+    DeleteVolumes,
     DestinationChecked,
     DestinationFinished,
     DestinationPrepared,
@@ -41,6 +43,7 @@ from migrator.messages import (
     StartTransfer,
     TransferStarted,
     UndoDestination,
+    VolumesDeleted,
 )
 
 
@@ -87,3 +90,6 @@ class AgentEndpoint:
         return self._gate.run(
             "undo_destination", request, partial(undo_destination.run, self._host)
         )
+
+    def delete_volumes(self, request: DeleteVolumes) -> VolumesDeleted:
+        return self._gate.run("delete_volumes", request, partial(delete_volumes.run, self._host))

@@ -11,7 +11,7 @@ from typing import Any
 import libvirt
 
 from migrator.compute_agent.attempt_mark import NAMESPACE, parse_mark
-from migrator.compute_agent.disk_xml import disk_facts
+from migrator.compute_agent.libvirt_disks import disks_of
 from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
 from migrator.compute_agent.libvirt_names import (
     PROBE_PREFIX,
@@ -21,7 +21,6 @@ from migrator.compute_agent.libvirt_names import (
 )
 from migrator.compute_agent.ports import DomainDescription
 from migrator.errors import Refused
-from migrator.messages import DiskFacts
 from migrator.model import (
     AttemptMark,
     DomainState,
@@ -31,7 +30,6 @@ from migrator.model import (
     Reason,
     Statistics,
 )
-from migrator.storage.libvirt_pools import volume_at_path
 
 ABSENT = DomainView(DomainState.ABSENT)
 KIB_PER_MIB = 1024
@@ -118,7 +116,7 @@ def describe(conn: libvirt.virConnect, instance_id: str) -> DomainDescription | 
             live_xml=live,
             inactive_xml=inactive,
             full_live_xml=full,
-            disks=tuple(_resolved(conn, disk) for disk in disk_facts(full)),
+            disks=tuple(disks_of(conn, domain, full)),
             has_managed_save=bool(domain.hasManagedSaveImage()),
             job_active=seen.job is not None or incoming_job(domain),
         )
@@ -220,24 +218,3 @@ def incoming_job(domain: libvirt.virDomain) -> bool:
             return False
         raise
     return False
-
-
-def _resolved(conn: libvirt.virConnect, disk: DiskFacts) -> DiskFacts:
-    if disk.path is None or disk.pool is not None:
-        return disk
-    place = volume_at_path(conn, disk.path)
-    if place is None:
-        return disk
-    pool, volume = place
-    return DiskFacts(
-        target=disk.target,
-        device=disk.device,
-        source_type=disk.source_type,
-        pool=pool,
-        volume=volume,
-        path=disk.path,
-        format=disk.format,
-        cache=disk.cache,
-        read_only=disk.read_only,
-        shareable=disk.shareable,
-    )

@@ -28,21 +28,26 @@ from migrator.compute_agent.libvirt_connections import ANSWER_S, Channel
 from migrator.compute_agent.libvirt_transfer import resume_postcopy, transfer
 from migrator.compute_agent.libvirt_watch import EventFeed
 from migrator.compute_agent.ports import DomainDescription, HypervisorEvent
-from migrator.messages import PoolIdentity, TransferPlan
+from migrator.messages import PlannedVolume, PoolIdentity, TransferPlan
 from migrator.model import (
     AttemptMark,
     DomainSummary,
     DomainView,
     HostFacts,
     JobSample,
+    PoolFacts,
     Statistics,
+    VolumeInfo,
 )
 from migrator.storage import libvirt_pools as pools
+from migrator.storage import libvirt_volumes as volumes
 
 PROBE_S = 15.0
 """Capabilities: libvirtd probes every QEMU binary at the first request, 4 s on a busy two-core host."""
 STORAGE_S = 15.0
 """A refresh reads the head of every volume."""
+BUILD_S = 60.0
+"""Making or deleting a volume: libvirt forks a tool for it, and a server behind the pool may be slow."""
 BLOCKED_S = 35.0
 """libvirt waits 30 s for a job on the domain to end before it fails a change."""
 DESTROY_S = 35.0
@@ -132,6 +137,25 @@ class LibvirtHypervisor:
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
         work = partial(pools.read_identity, name=pool, written_by=written_by)
         return self._storage.call(f"identifying pool {pool!r}", work, STORAGE_S)
+
+    def pool_facts(self) -> Sequence[PoolFacts]:
+        return self._storage.call("listing pools", pools.pool_facts, STORAGE_S)
+
+    def volume_info(self, pool: str, volume: str) -> VolumeInfo | None:
+        work = partial(volumes.volume_info, pool=pool, volume=volume)
+        return self._storage.call(f"measuring volume {volume!r} in {pool!r}", work, STORAGE_S)
+
+    def read_volume(self, pool: str, volume: str, offset: int, length: int) -> bytes:
+        work = partial(volumes.read_volume, pool=pool, volume=volume, offset=offset, length=length)
+        return self._storage.call(f"reading volume {volume!r} in {pool!r}", work, STORAGE_S)
+
+    def create_volume(self, wanted: PlannedVolume) -> bool:
+        work = partial(volumes.create_volume, wanted=wanted)
+        return self._storage.call(f"making volume {wanted.volume!r}", work, BUILD_S)
+
+    def delete_volume(self, pool: str, volume: str) -> bool:
+        work = partial(volumes.delete_volume, pool=pool, volume=volume)
+        return self._storage.call(f"deleting volume {volume!r} in {pool!r}", work, BUILD_S)
 
     # -- changing
 

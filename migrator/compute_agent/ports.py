@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from migrator.messages import DiskFacts, PoolIdentity, TransferPlan
+from migrator.messages import DiskFacts, PlannedVolume, PoolIdentity, TransferPlan
 from migrator.model import (
     AttemptMark,
     DomainSummary,
     DomainView,
     HostFacts,
     JobSample,
+    PoolFacts,
     Statistics,
+    VolumeInfo,
 )
 
 
@@ -146,6 +148,29 @@ class Hypervisor(Protocol):
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
         """What that identity's volume says when read through this host's pool of that name; None when
         there is none."""
+        ...
+
+    def pool_facts(self) -> Sequence[PoolFacts]:
+        """Of every active pool, by name; sizes as libvirt last saw them."""
+        ...
+
+    def volume_info(self, pool: str, volume: str) -> VolumeInfo | None:
+        """Its length and what it takes; None when it is not there. :raises Refused: ``pool.missing``."""
+        ...
+
+    def read_volume(self, pool: str, volume: str, offset: int, length: int) -> bytes:
+        """Some of its bytes, fewer where it ends before. :raises Refused: ``pool.missing``,
+        ``volume.missing``, ``pool.cannot`` where libvirt has no streams for that kind of pool."""
+        ...
+
+    def create_volume(self, wanted: PlannedVolume) -> bool:
+        """Make it, empty and sparse; False, and nothing changed, when there is a volume of that name.
+
+        :raises Refused: ``pool.missing``, ``pool.cannot``, ``volume.missing`` (what it stands on)."""
+        ...
+
+    def delete_volume(self, pool: str, volume: str) -> bool:
+        """Delete it; False when there was none. :raises Refused: ``pool.missing``."""
         ...
 
     # -- changing

@@ -14,6 +14,7 @@ from migrator.messages import (
     Aborted,
     CheckDestination,
     CheckSource,
+    DeleteVolumes,
     DestinationChecked,
     DestinationFinished,
     DestinationPrepared,
@@ -31,6 +32,7 @@ from migrator.messages import (
     StartTransfer,
     TransferStarted,
     UndoDestination,
+    VolumesDeleted,
 )
 from migrator.rpc import Bus
 
@@ -60,6 +62,7 @@ class AgentApi(Protocol):
     def finish_destination(self, host: str, request: FinishDestination) -> DestinationFinished: ...
     def release_source(self, host: str, request: ReleaseSource) -> SourceReleased: ...
     def undo_destination(self, host: str, request: UndoDestination) -> DestinationUndone: ...
+    def delete_volumes(self, host: str, request: DeleteVolumes) -> VolumesDeleted: ...
 
 
 class AgentClient:
@@ -124,3 +127,6 @@ class AgentClient:
         return self._command(
             host, "undo_destination", request, request.deadline_s, DestinationUndone
         )
+
+    def delete_volumes(self, host: str, request: DeleteVolumes) -> VolumesDeleted:
+        return self._command(host, "delete_volumes", request, request.deadline_s, VolumesDeleted)

@@ -11,4 +11,5 @@ from migrator.messages.base import *  # noqa: F403
 from migrator.messages.methods import *  # noqa: F403
 from migrator.messages.operators import *  # noqa: F403
 from migrator.messages.reports import *  # noqa: F403
+from migrator.messages.storage import *  # noqa: F403
 from migrator.messages.traces import *  # noqa: F403

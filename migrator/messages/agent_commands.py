@@ -7,6 +7,7 @@ import msgspec
 from migrator.messages.base import (
     Message,
 )
+from migrator.messages.storage import PlannedVolume
 from migrator.model import (
     DomainView,
     Statistics,
@@ -42,6 +43,11 @@ class PrepareDestination(Command, frozen=True):
     pools: list[str] = msgspec.field(default_factory=list)
     volumes: list[list[str]] = msgspec.field(default_factory=list)
     networks: list[str] = msgspec.field(default_factory=list)
+    disk_address: str = ""
+    """Where QEMU shall listen for disks; unused without volumes to be made."""
+    create: list[PlannedVolume] = msgspec.field(default_factory=list)
+    """Volumes to be made for disks that are copied. One of that name that is not this migration's is
+    refused (``volume.exists``) and stays as it is."""
 
 
 class DestinationPrepared(Message, frozen=True):
@@ -49,6 +55,8 @@ class DestinationPrepared(Message, frozen=True):
 
     migrate_uri: str
     listen_address: str
+    disks_uri: str | None = None
+    """For the disks; None when none is copied."""
 
 
 class TransferPlan(Message, frozen=True):
@@ -114,6 +122,8 @@ class FinishDestination(Command, frozen=True):
     persistent: bool
     autostart: bool
     expect_paused: bool = False
+    created: list[PlannedVolume] = msgspec.field(default_factory=list)
+    """Volumes this migration made: the guest's for good now."""
 
 
 class DestinationFinished(Message, frozen=True):
@@ -137,8 +147,25 @@ class SourceReleased(Message, frozen=True):
 class UndoDestination(Command, frozen=True):
     """Remove what this attempt made here and nothing else: domain, definition, volumes."""
 
+    created: list[PlannedVolume] = msgspec.field(default_factory=list)
+    """Volumes that were to be made; those that were are deleted."""
+
 
 class DestinationUndone(Message, frozen=True):
     """What was removed, in words."""
+
+    removed: list[str]
+
+
+class DeleteVolumes(Command, frozen=True):
+    """Delete what a migration has copied away. A volume that is gone already is success; none is
+    deleted while the instance has a domain on this host (``volume.in_use``)."""
+
+    volumes: list[list[str]] = msgspec.field(default_factory=list)
+    """[pool, volume] of each."""
+
+
+class VolumesDeleted(Message, frozen=True):
+    """What was deleted, in words."""
 
     removed: list[str]

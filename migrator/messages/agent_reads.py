@@ -8,6 +8,7 @@ from migrator.messages.base import (
     Message,
 )
 from migrator.model import (
+    DiskLayer,
     DomainView,
     Refusal,
     Statistics,
@@ -36,6 +37,26 @@ class DiskFacts(Message, frozen=True):
     cache: str | None = None
     read_only: bool = False
     shareable: bool = False
+    bus: str = ""
+    serial: str | None = None
+    discard: str | None = None
+    detect_zeroes: str | None = None
+    encrypted: bool = False
+    """A layer of it has an ``<encryption>``."""
+    chain: list[DiskLayer] = msgspec.field(default_factory=list)
+    """What it stands on, nearest first, from the domain XML."""
+    virtual_size: int | None = None
+    """Bytes the guest sees: QEMU's word while it runs, otherwise by the recorded format's own rule (a
+    raw volume's length, a qcow2's header). None for a drive without a medium, and where no pool has
+    it."""
+    allocated: int | None = None
+    """Bytes its pool spends on it; None where no pool has it."""
+    written: int | None = None
+    """Bytes the guest has written to it since its QEMU was started; None while it does not run."""
+    header: str | None = None
+    """Another format than its own that its first bytes look like; an alarm and nothing more."""
+    tampered: str | None = None
+    """How a qcow2's header differs from what the domain XML says of it, as a sentence's second half."""
 
 
 class SourceFacts(Message, frozen=True):

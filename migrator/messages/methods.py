@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrator.messages.agent_commands import (
     Abort,
     Aborted,
+    DeleteVolumes,
     DestinationFinished,
     DestinationPrepared,
     DestinationUndone,
@@ -17,6 +18,7 @@ from migrator.messages.agent_commands import (
     StartTransfer,
     TransferStarted,
     UndoDestination,
+    VolumesDeleted,
 )
 from migrator.messages.agent_reads import (
     CheckDestination,
@@ -75,6 +77,7 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("finish_destination", FinishDestination, DestinationFinished),
     Method("release_source", ReleaseSource, SourceReleased),
     Method("undo_destination", UndoDestination, DestinationUndone),
+    Method("delete_volumes", DeleteVolumes, VolumesDeleted),
 )
 
 CONDUCTOR_METHODS: tuple[Method, ...] = (

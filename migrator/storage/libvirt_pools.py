@@ -16,6 +16,8 @@ import libvirt
 
 from migrator.errors import Refused, Transient
 from migrator.messages import PoolIdentity
+from migrator.model import PoolFacts
+from migrator.storage.backends import backend_of
 
 TOKEN_VOLUME = ".migrator-token"
 NONCE_VOLUME = ".migrator-nonce-{host_uuid}"
@@ -38,14 +40,45 @@ def active_pools(conn: libvirt.virConnect) -> tuple[str, ...]:
     return tuple(sorted(pool.name() for pool in pools))
 
 
+def pool_facts(conn: libvirt.virConnect) -> list[PoolFacts]:
+    """Of every active pool, by name; one that goes while we look is left out."""
+    found = []
+    for pool in conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        try:
+            found.append(_facts(pool))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                raise
+    return sorted(found, key=lambda pool: pool.name)
+
+
+def _facts(pool: libvirt.virStoragePool) -> PoolFacts:
+    description = ElementTree.fromstring(pool.XMLDesc(0))
+    kind = description.get("type", "")
+    backend = backend_of(kind)
+    _, capacity, allocation, available = pool.info()
+    return PoolFacts(
+        name=pool.name(),
+        kind=kind,
+        uuid=pool.UUIDString(),
+        path=description.findtext("target/path"),
+        source=backend.source(description),
+        capacity=capacity,
+        allocation=allocation,
+        available=available,
+        formats=backend.formats,
+        lacks=backend.lacks,
+    )
+
+
 def refresh(conn: libvirt.virConnect, name: str) -> None:
     """Let libvirt see what others put there."""
-    _active_pool(conn, name).refresh(0)
+    active_pool(conn, name).refresh(0)
 
 
 def has_volume(conn: libvirt.virConnect, pool: str, volume: str) -> bool:
     """As of the pool's last refresh."""
-    return _volume(_active_pool(conn, pool), volume) is not None
+    return find_volume(active_pool(conn, pool), volume) is not None
 
 
 def volume_at_path(conn: libvirt.virConnect, path: str) -> tuple[str, str] | None:
@@ -96,7 +129,7 @@ def read_identity(
     )
 
 
-def _active_pool(conn: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
+def active_pool(conn: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
     try:
         pool = conn.storagePoolLookupByName(name)
     except libvirt.libvirtError as error:
@@ -120,7 +153,7 @@ def _active_pool(conn: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
 def _file_pool(
     conn: libvirt.virConnect, name: str
 ) -> tuple[libvirt.virStoragePool, str, str | None]:
-    pool = _active_pool(conn, name)
+    pool = active_pool(conn, name)
     description = ElementTree.fromstring(pool.XMLDesc(0))
     kind = description.get("type", "")
     if kind not in FILE_POOLS:
@@ -134,7 +167,7 @@ def _file_pool(
     return pool, kind, description.findtext("target/path")
 
 
-def _volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+def find_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
     try:
         return pool.storageVolLookupByName(name)
     except libvirt.libvirtError as error:
@@ -143,22 +176,22 @@ def _volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | 
         raise
 
 
-def _seen_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+def seen_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
     """Looks again after a refresh: another host may have made it."""
-    volume = _volume(pool, name)
+    volume = find_volume(pool, name)
     if volume is None:
         pool.refresh(0)
-        volume = _volume(pool, name)
+        volume = find_volume(pool, name)
     return volume
 
 
 def _read(conn: libvirt.virConnect, pool: libvirt.virStoragePool, name: str) -> str | None:
     """The UUID in it; None when it is missing or holds anything else (made, not written yet)."""
-    volume = _seen_volume(pool, name)
+    volume = seen_volume(pool, name)
     if volume is None:
         return None
     content = b""
-    with _stream(conn) as stream:
+    with stream_of(conn) as stream:
         volume.download(stream, 0, UUID_LENGTH)
         while chunk := stream.recv(_CHUNK):
             content += chunk
@@ -167,14 +200,14 @@ def _read(conn: libvirt.virConnect, pool: libvirt.virStoragePool, name: str) -> 
 
 
 def _write(conn: libvirt.virConnect, pool: libvirt.virStoragePool, name: str, text: str) -> None:
-    volume = _seen_volume(pool, name) or _created(pool, name)
-    with _stream(conn) as stream:
+    volume = seen_volume(pool, name) or _created(pool, name)
+    with stream_of(conn) as stream:
         volume.upload(stream, 0, UUID_LENGTH)
         stream.send(text.encode("ascii"))
 
 
 @contextlib.contextmanager
-def _stream(conn: libvirt.virConnect) -> Iterator[libvirt.virStream]:
+def stream_of(conn: libvirt.virConnect) -> Iterator[libvirt.virStream]:
     """A stream that is finished when all went well and aborted when not."""
     stream = conn.newStream(0)
     try:
@@ -190,7 +223,7 @@ def _created(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol:
     try:
         return pool.createXML(_VOLUME.format(name=name, size=UUID_LENGTH), 0)
     except libvirt.libvirtError:
-        volume = _seen_volume(pool, name)
+        volume = seen_volume(pool, name)
         if volume is None:
             raise
         return volume

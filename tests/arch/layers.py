@@ -66,6 +66,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.db": Layer.ADAPTERS,
     "migrator.inproc_driver": Layer.ADAPTERS,
     "migrator.rpc": Layer.ADAPTERS,
+    "migrator.storage.backends": Layer.ADAPTERS,
     "migrator.storage.libvirt_*": Layer.ADAPTERS,
     "migrator.threads": Layer.ADAPTERS,
     "migrator.version": Layer.ADAPTERS,

@@ -35,9 +35,10 @@ from tests.fakes.hypervisor import (
     FakeGuest,
     FakeHypervisor,
 )
-from tests.fakes.hypervisor_pools import FakePool, FakeStorage
+from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 
-LAB = "hv"
+LAB = "-".join(filter(None, (os.environ.get("MIGRATOR_LAB", ""), "hv")))
+"""Beside the lab of whoever runs the tests, if they work on one of their own."""
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "lab"
 MOVE = ("live", "peer2peer")
 BIG_MIB = 8192
@@ -228,7 +229,7 @@ class FakeWorld:
         )
 
     def make_volume(self, name: str) -> None:
-        self._storage.volumes.add(name)
+        self._storage.volumes[name] = FakeVolume()
         self._fake(self.source).refresh_pool("shared")
 
     def slow(self) -> None:

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from migrator.compute_agent.ports import ConnectionChanged, DomainDescription, HypervisorEvent
 from migrator.errors import Broken, Refused, Transient
-from migrator.messages import PoolIdentity, TransferPlan
+from migrator.messages import PlannedVolume, PoolIdentity, TransferPlan
 from migrator.model import (
     AttemptMark,
     DomainState,
@@ -26,11 +26,13 @@ from migrator.model import (
     DomainView,
     HostFacts,
     JobSample,
+    PoolFacts,
     Statistics,
+    VolumeInfo,
 )
 from migrator.ports import Clock, Concurrency
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
-from tests.fakes.hypervisor_pools import FakePool, FakeStorage
+from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 from tests.fakes.hypervisor_signals import FAST, FakeTiming, Signal
 from tests.fakes.hypervisor_steering import FakeSteering
 from tests.fakes.hypervisor_transfer import FakeTransfer
@@ -86,7 +88,7 @@ class FakeFleet:
         self, name: str, hosts: Sequence[str], volumes: Sequence[str] = (), kind: str = "dir"
     ) -> FakeStorage:
         """One storage behind a pool of that name on each of ``hosts``."""
-        storage = FakeStorage(set(volumes))
+        storage = FakeStorage({volume: FakeVolume() for volume in volumes})
         for host in hosts:
             self.hosts[host].pools.add(
                 FakePool(name, storage, kind, f"/{name}", known=set(volumes))
@@ -154,7 +156,7 @@ class FakeHypervisor(FakeSteering):
                 live_xml=domain.xml,
                 inactive_xml=domain.inactive_xml,
                 full_live_xml=domain.xml,
-                disks=domain.disks,
+                disks=tuple(self._measured(domain, disk) for disk in domain.disks),
                 has_managed_save=domain.has_managed_save,
                 job_active=domain.transfer is not None,
             )
@@ -216,6 +218,28 @@ class FakeHypervisor(FakeSteering):
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
         self._enter("read_pool_identity")
         return self.pools.read_identity(pool, written_by)
+
+    def pool_facts(self) -> Sequence[PoolFacts]:
+        self._enter("pool_facts")
+        return self.pools.facts()
+
+    def volume_info(self, pool: str, volume: str) -> VolumeInfo | None:
+        self._enter("volume_info")
+        return self.pools.info(pool, volume)
+
+    def read_volume(self, pool: str, volume: str, offset: int, length: int) -> bytes:
+        self._enter("read_volume")
+        return self.pools.read(pool, volume, offset, length)
+
+    def create_volume(self, wanted: PlannedVolume) -> bool:
+        self._enter("create_volume")
+        with self.fleet.lock:
+            return self.pools.create(wanted)
+
+    def delete_volume(self, pool: str, volume: str) -> bool:
+        self._enter("delete_volume")
+        with self.fleet.lock:
+            return self.pools.delete(pool, volume)
 
     # -- changing
 

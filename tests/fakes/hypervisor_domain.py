@@ -14,6 +14,7 @@ from migrator.compute_agent.attempt_mark import (
     mark_element,
     parse_mark,
 )
+from migrator.compute_agent.disk_xml import disk_facts
 from migrator.messages import DiskFacts
 from migrator.model import AttemptMark, DomainState, Reason, Statistics
 
@@ -154,8 +155,7 @@ class FakeDomain:
 
     @property
     def disks(self) -> tuple[DiskFacts, ...]:
-        root = ElementTree.fromstring(self.xml)
-        return tuple(_disk_facts(disk) for disk in root.iterfind("devices/disk"))
+        return disk_facts(self.xml)
 
     @property
     def mark(self) -> AttemptMark | None:
@@ -167,24 +167,6 @@ class FakeDomain:
             self.live_xml = _with_mark(self.live_xml, mark)
         if self.inactive_xml is not None:
             self.inactive_xml = _with_mark(self.inactive_xml, mark)
-
-
-def _disk_facts(disk: ElementTree.Element) -> DiskFacts:
-    driver = disk.find("driver")
-    source = disk.find("source")
-    target = disk.find("target")
-    return DiskFacts(
-        target=target.get("dev", "") if target is not None else "",
-        device=disk.get("device", "disk"),
-        source_type=disk.get("type", "") if source is not None else "",
-        pool=source.get("pool") if source is not None else None,
-        volume=source.get("volume") if source is not None else None,
-        path=source.get("file") if source is not None else None,
-        format=driver.get("type", "raw") if driver is not None else "raw",
-        cache=driver.get("cache") if driver is not None else None,
-        read_only=disk.find("readonly") is not None,
-        shareable=disk.find("shareable") is not None,
-    )
 
 
 def _with_mark(xml: str, mark: AttemptMark | None) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
 from migrator.errors import Refused, Transient
-from migrator.messages import TransferPlan
+from migrator.messages import DiskFacts, TransferPlan
 from migrator.model import DomainState, DomainSummary, DomainView, HostFacts, Reason
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
 from tests.fakes.hypervisor_pools import FakePools
@@ -157,6 +159,20 @@ class FakeHost:
         if domain.transfer is not None:
             raise Transient("libvirt.error", "a job runs on the domain; it cannot be changed now")
         return domain
+
+    def _measured(self, domain: FakeDomain, disk: DiskFacts) -> DiskFacts:
+        """With what its QEMU and its pool know of it."""
+        if disk.pool is None or disk.volume is None or not self.pools.knows(disk.pool, disk.volume):
+            return disk
+        volume = self.pools.volume(disk.pool, disk.volume)
+        if volume is None:
+            return disk
+        return msgspec.structs.replace(
+            disk,
+            allocated=volume.allocated,
+            virtual_size=volume.size if domain.active else None,
+            written=volume.allocated if domain.active else None,
+        )
 
     def _view(self, domain: FakeDomain) -> DomainView:
         transfer = domain.transfer

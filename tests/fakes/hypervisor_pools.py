@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migrator.errors import Refused
-from migrator.messages import PoolIdentity
+from migrator.errors import Refused, Transient
+from migrator.messages import PlannedVolume, PoolIdentity
+from migrator.model import DiskFormat, PoolFacts, VolumeInfo
+from migrator.storage.backends import backend_of
 
 FILE_KINDS = frozenset({"dir", "fs", "netfs"})
+MIB = 1024 * 1024
+QCOW2_EMPTY = 196_624
+"""Length of a qcow2 file that holds nothing yet."""
+
+
+@dataclass
+class FakeVolume:
+    """What is really in a volume; ``allocated`` in bytes."""
+
+    content: bytes = b""
+    size: int = 4 * MIB
+    allocated: int = 0
+    format: DiskFormat = DiskFormat.RAW
+    """Known to the fake alone: the port never tells it."""
+
+    @property
+    def length(self) -> int:
+        return self.size if self.format is DiskFormat.RAW else QCOW2_EMPTY
 
 
 @dataclass
 class FakeStorage:
-    """What is really behind a pool."""
+    """What is really behind a pool; sizes in bytes."""
 
-    volumes: set[str] = field(default_factory=set)
+    volumes: dict[str, FakeVolume] = field(default_factory=dict)
+    capacity: int = 64 * 1024 * MIB
+    read_only: bool = False
     token: str | None = None
     nonces: dict[str, str] = field(default_factory=dict)
     """host UUID -> nonce written by the agent of that host."""
@@ -59,6 +81,50 @@ class FakePools:
     def has_volume(self, name: str, volume: str) -> bool:
         return volume in self._get(name).known
 
+    def facts(self) -> list[PoolFacts]:
+        return [_facts(pool) for _, pool in sorted(self._pools.items()) if pool.active]
+
+    def volume(self, name: str, volume: str) -> FakeVolume | None:
+        pool = self._get(name)
+        pool.known = set(pool.storage.volumes)
+        return pool.storage.volumes.get(volume)
+
+    def info(self, name: str, volume: str) -> VolumeInfo | None:
+        found = self.volume(name, volume)
+        return None if found is None else VolumeInfo(found.length, found.allocated)
+
+    def read(self, name: str, volume: str, offset: int, length: int) -> bytes:
+        kind = self._get(name).kind
+        if not backend_of(kind).streams:
+            raise Refused("pool.cannot", f"there are no streams in a pool of kind {kind}")
+        found = self.volume(name, volume)
+        if found is None:
+            raise _missing(name, volume)
+        content = found.content.ljust(found.length, b"\0")
+        return content[offset : offset + length]
+
+    def create(self, wanted: PlannedVolume) -> bool:
+        pool = self._get(wanted.pool)
+        if wanted.backing is not None and not self.volume(
+            wanted.backing.pool or wanted.pool, wanted.backing.volume or ""
+        ):
+            raise _missing(wanted.backing.pool or wanted.pool, wanted.backing.volume or "")
+        backend_of(pool.kind).volume_xml(wanted, backing_path="/base")
+        if self.volume(wanted.pool, wanted.volume) is not None:
+            return False
+        if pool.storage.read_only:
+            raise Transient("libvirt.error", "cannot create path: Read-only file system")
+        pool.storage.volumes[wanted.volume] = FakeVolume(
+            size=wanted.virtual_size, format=wanted.format
+        )
+        pool.known.add(wanted.volume)
+        return True
+
+    def delete(self, name: str, volume: str) -> bool:
+        pool = self._get(name)
+        pool.known.discard(volume)
+        return pool.storage.volumes.pop(volume, None) is not None
+
     def write_identity(self, name: str) -> PoolIdentity:
         pool = self._file_pool(name)
         pool.storage.token = pool.storage.token or f"token-{self._host_uuid}"
@@ -97,3 +163,27 @@ class FakePools:
         if pool.kind not in FILE_KINDS:
             raise Refused("disk.not_shared", f"pool {name!r} is not known to be shared", pool=name)
         return pool
+
+
+def _facts(pool: FakePool) -> PoolFacts:
+    backend = backend_of(pool.kind)
+    storage = pool.storage
+    allocation = sum(volume.allocated for volume in storage.volumes.values())
+    return PoolFacts(
+        name=pool.name,
+        kind=pool.kind,
+        uuid=f"uuid-of-{pool.name}",
+        path=pool.path,
+        source=None,
+        capacity=storage.capacity,
+        allocation=allocation,
+        available=max(storage.capacity - allocation, 0),
+        formats=backend.formats,
+        lacks=backend.lacks,
+    )
+
+
+def _missing(pool: str, volume: str) -> Refused:
+    return Refused(
+        "volume.missing", f"there is no volume {volume!r} in {pool!r}", pool=pool, volume=volume
+    )

@@ -6,6 +6,7 @@ import ipaddress
 
 from migrator.addresses import address
 from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.made_volumes import make
 from migrator.compute_agent.marking import is_marked
 from migrator.errors import Refused
 from migrator.messages import DestinationPrepared, PrepareDestination
@@ -13,9 +14,12 @@ from migrator.model import DomainState
 
 
 def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
-    """:raises Refused: ``destination.domain_exists``, ``pool.missing``, ``volume.missing``,
-    ``network.missing``, ``config.invalid``."""
-    listen = _listen_address(request)
+    """:raises Refused: ``destination.domain_exists``, ``pool.missing``, ``pool.cannot``,
+    ``volume.missing``, ``volume.exists``, ``network.missing``, ``config.invalid``."""
+    listen = _listen_address("migration_address", request.migration_address)
+    disks_uri = None
+    if request.create:
+        disks_uri = listen_uri(_listen_address("disk_address", request.disk_address))
     _check_nothing_there(host, request)
     for pool in request.pools:
         host.hypervisor.refresh_pool(pool)
@@ -36,11 +40,16 @@ def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
                 f" `virsh net-start {network}`",
                 network=network,
             )
-    return DestinationPrepared(migrate_uri=migrate_uri(listen), listen_address=listen)
+    # Last: whatever is refused before has made nothing.
+    for planned in request.create:
+        make(host.hypervisor, request.migration_id, planned)
+    return DestinationPrepared(
+        migrate_uri=listen_uri(listen), listen_address=listen, disks_uri=disks_uri
+    )
 
 
-def migrate_uri(listen_address: str) -> str:
-    """For QEMU's memory stream. Without a port: libvirt takes a free one of its range."""
+def listen_uri(listen_address: str) -> str:
+    """For a stream of QEMU's. Without a port: libvirt takes a free one of its range."""
     try:
         version = ipaddress.ip_address(listen_address).version
     except ValueError:
@@ -48,15 +57,15 @@ def migrate_uri(listen_address: str) -> str:
     return f"tcp://[{listen_address}]" if version == 6 else f"tcp://{listen_address}"
 
 
-def _listen_address(request: PrepareDestination) -> str:
+def _listen_address(name: str, configured: str) -> str:
     """One address of the migration network, never every one: what listens there believes what it is
     sent."""
     try:
-        return address(request.migration_address)
+        return address(configured)
     except ValueError as error:
         raise Refused(
             "config.invalid",
-            f"the host's migration_address cannot be listened on: {error}. Correct the configuration.",
+            f"the host's {name} cannot be listened on: {error}. Correct the configuration.",
         ) from error
 
 

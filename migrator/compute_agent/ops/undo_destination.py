@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.made_volumes import unmake
 from migrator.compute_agent.marking import is_marked
 from migrator.errors import Refused, Transient
 from migrator.messages import DestinationUndone, UndoDestination
@@ -18,6 +19,16 @@ HALF_FILLED = frozenset({Reason.MIGRATION, Reason.STARTING_UP, Reason.UNKNOWN})
 
 def run(host: AgentContext, request: UndoDestination) -> DestinationUndone:
     """:raises Refused: ``abort.too_late`` when the guest has arrived after all."""
+    removed = _domain(host, request)
+    if host.hypervisor.view(request.instance_id).active:
+        # Brought here by other hands since; these may be the volumes it runs from.
+        return DestinationUndone(removed=removed)
+    for volume in request.created:
+        removed += unmake(host.hypervisor, request.migration_id, volume)
+    return DestinationUndone(removed=removed)
+
+
+def _domain(host: AgentContext, request: UndoDestination) -> list[str]:
     hypervisor = host.hypervisor
     view = hypervisor.view(request.instance_id)
     if not is_marked(view, request.migration_id, request.attempt):
@@ -29,7 +40,7 @@ def run(host: AgentContext, request: UndoDestination) -> DestinationUndone:
                 view.state,
                 request.attempt,
             )
-        return DestinationUndone(removed=[])
+        return []
     removed = []
     if view.active:
         _check_never_ran(host, view)
@@ -43,7 +54,7 @@ def run(host: AgentContext, request: UndoDestination) -> DestinationUndone:
     ):
         hypervisor.undefine(request.instance_id)
         removed.append(f"the definition of {view.name}")
-    return DestinationUndone(removed=removed)
+    return removed
 
 
 def _check_never_ran(host: AgentContext, view: DomainView) -> None:

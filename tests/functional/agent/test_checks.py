@@ -8,6 +8,7 @@ import pytest
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import PoolIdentity
 from migrator.model import AttemptMark, DomainState, Reason, Refusal
+from tests.fakes.hypervisor_pools import FakeVolume
 from tests.functional.agent.world import MIGRATION, World
 
 
@@ -149,7 +150,7 @@ def test_an_older_host_that_does_not_know_it_is_too_old(world: World) -> None:
 
 def test_a_volume_put_there_by_others_is_found_and_a_missing_one_is_named(world: World) -> None:
     storage = world.fleet.share_pool("fast", ["h1", "h2"])
-    storage.volumes.add("web1-vda")
+    storage.volumes["web1-vda"] = FakeVolume()
     volumes = [["fast", "web1-vda"], ["fast", "web1-vdb"]]
     facts = world.h1.describe()
     (refusal,) = world.h2.check_destination(facts, pools=["fast"], volumes=volumes).refusals
@@ -239,7 +240,7 @@ def test_a_peer_that_cannot_be_reached_safely_is_refused(
 
 def test_a_ready_host_says_where_its_qemu_will_listen(world: World) -> None:
     storage = world.fleet.share_pool("fast", ["h1", "h2"])
-    storage.volumes.add("web1-vda")
+    storage.volumes["web1-vda"] = FakeVolume()
     for _ in range(2):
         prepared = world.h2.prepare(
             pools=["fast"], volumes=[["fast", "web1-vda"]], networks=["default"]

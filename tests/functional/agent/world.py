@@ -21,6 +21,7 @@ from migrator.messages import (
     CheckDestination,
     CheckSource,
     Command,
+    DeleteVolumes,
     DestinationChecked,
     DestinationFinished,
     DestinationPrepared,
@@ -39,6 +40,7 @@ from migrator.messages import (
     TransferPlan,
     TransferStarted,
     UndoDestination,
+    VolumesDeleted,
 )
 from migrator.model import AttemptMark, DomainState, HostAddresses
 from migrator.threads import SystemClock, Threads
@@ -146,6 +148,11 @@ class Asked:
 
     def undo(self, **fields: Any) -> DestinationUndone:
         return self.agent.endpoint.undo_destination(self.command(UndoDestination, **fields))
+
+    def delete_volumes(self, *volumes: tuple[str, str], **fields: Any) -> VolumesDeleted:
+        pairs = [list(each) for each in volumes]
+        command = self.command(DeleteVolumes, volumes=pairs, **fields)
+        return self.agent.endpoint.delete_volumes(command)
 
     @property
     def state(self) -> DomainState:

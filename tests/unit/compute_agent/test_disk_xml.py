@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrator.compute_agent.disk_xml import disk_facts
+from migrator.model import DiskLayer
 
 DOMAIN = """<domain><devices>
   <disk type='volume' device='disk'>
@@ -64,3 +65,24 @@ def test_cache_read_only_and_shareable_are_kept() -> None:
     assert (disks["vda"].cache, disks["vdb"].cache) == ("none", None)
     assert [target for target, disk in disks.items() if disk.read_only] == ["sdb"]
     assert [target for target, disk in disks.items() if disk.shareable] == ["vdb"]
+
+
+def test_a_chain_is_told_whole_and_ends_at_its_terminator() -> None:
+    (disk,) = disk_facts(
+        """<domain><devices><disk type='file' device='disk'>
+        <driver name='qemu' type='qcow2' discard='unmap' detect_zeroes='off'/>
+        <source file='/srv/top'/>
+        <backingStore type='file'><format type='qcow2'/><source file='/srv/middle'/>
+          <backingStore type='volume'><format type='raw'/><source pool='base' volume='b'/>
+            <backingStore/>
+          </backingStore>
+        </backingStore>
+        <target dev='vda' bus='scsi'/><serial>S1</serial>
+        <encryption format='luks'/></disk></devices></domain>"""
+    )
+    assert disk.chain == [
+        DiskLayer("qcow2", path="/srv/middle"),
+        DiskLayer("raw", pool="base", volume="b"),
+    ]
+    assert (disk.bus, disk.serial) == ("scsi", "S1")
+    assert (disk.discard, disk.detect_zeroes, disk.encrypted) == ("unmap", "off", True)

@@ -1,0 +1,86 @@
+"""The disks of one domain: what its XML says, the volumes behind them, and QEMU's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import libvirt
+import msgspec
+
+from migrator.compute_agent.disk_xml import disk_facts
+from migrator.errors import Refused
+from migrator.messages import DiskFacts
+from migrator.model import DiskLayer
+from migrator.storage.libvirt_pools import volume_at_path
+from migrator.storage.libvirt_volumes import volume_info
+
+
+def disks_of(
+    conn: libvirt.virConnect, domain: libvirt.virDomain, domain_xml: str
+) -> Iterator[DiskFacts]:
+    """Every disk of the XML, resolved to (pool, volume) where a pool of this host holds it."""
+    parsed = disk_facts(domain_xml)
+    running = _running(domain) if any(disk.source_type for disk in parsed) else {}
+    for disk in parsed:
+        found = _resolved(conn, disk)
+        size, written = running.get(disk.target, (None, None))
+        yield msgspec.structs.replace(
+            found,
+            chain=[_resolved_layer(conn, layer) for layer in disk.chain],
+            virtual_size=size,
+            written=written,
+            allocated=_allocated(conn, found),
+        )
+
+
+def _running(domain: libvirt.virDomain) -> Mapping[str, tuple[int | None, int | None]]:
+    """target -> (bytes the guest sees, bytes it has written), by the QEMU that has it open with the
+    format it was told; empty for a domain that does not run."""
+    if not domain.isActive():
+        return {}
+    connection = domain.connect()
+    # Without waiting: what a job keeps busy is not described to be moved anyway.
+    (stats,) = connection.domainListGetStats(
+        [domain],
+        libvirt.VIR_DOMAIN_STATS_BLOCK,
+        libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
+    )
+    block: dict[str, Any] = stats[1]
+    return {
+        block[f"block.{index}.name"]: (
+            block.get(f"block.{index}.capacity"),
+            block.get(f"block.{index}.wr.bytes"),
+        )
+        for index in range(block.get("block.count", 0))
+        if f"block.{index}.name" in block
+    }
+
+
+def _resolved(conn: libvirt.virConnect, disk: DiskFacts) -> DiskFacts:
+    if disk.path is None or disk.pool is not None:
+        return disk
+    place = volume_at_path(conn, disk.path)
+    if place is None:
+        return disk
+    return msgspec.structs.replace(disk, pool=place[0], volume=place[1])
+
+
+def _resolved_layer(conn: libvirt.virConnect, layer: DiskLayer) -> DiskLayer:
+    if layer.path is None or layer.pool is not None:
+        return layer
+    place = volume_at_path(conn, layer.path)
+    if place is None:
+        return layer
+    return DiskLayer(layer.format, place[0], place[1], layer.path)
+
+
+def _allocated(conn: libvirt.virConnect, disk: DiskFacts) -> int | None:
+    if disk.pool is None or disk.volume is None:
+        return None
+    try:
+        info = volume_info(conn, disk.pool, disk.volume)
+    except Refused:
+        # Its pool is not active: the guest does not run, and cannot be moved before it is.
+        return None
+    return None if info is None else info.allocated
