@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from migrator.model import Machines
+
 
 @dataclass(frozen=True)
 class HostCapabilities:
@@ -22,6 +24,16 @@ def host_capabilities(xml: str) -> HostCapabilities:
         uuid=host.findtext("host/uuid", "").strip(),
         arch=host.findtext("host/cpu/arch", "").strip(),
     )
+
+
+def machines(xml: str, arch: str) -> tuple[Machines, ...]:
+    """What guests of one architecture are offered, by virtualisation type."""
+    found = (
+        Machines(arch, virt_type, names)
+        for virt_type in ("kvm", "qemu")
+        if (names := machine_types(xml, arch, virt_type))
+    )
+    return tuple(found)
 
 
 def machine_types(xml: str, arch: str, virt_type: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.compute_agent.context import AgentPorts
+from migrator.compute_agent.host_limits import limited
 from migrator.errors import MigratorError
 from migrator.model import DomainSummary, HostFacts
 
@@ -72,7 +73,7 @@ class Inventory:
             with_facts = self._facts_at is None or began - self._facts_at >= FACTS_S
         try:
             domains = {each.id: each for each in self._ports.hypervisor.list_domains()}
-            facts = self._ports.hypervisor.host_facts() if with_facts else None
+            facts = self._facts() if with_facts else None
         except Exception as error:
             return self._failed(ticket, error)
         with self._lock:
@@ -88,6 +89,12 @@ class Inventory:
             recovered = self._trouble is not None
             self._trouble = None
         return recovered or self.untold() is not None
+
+    def _facts(self) -> HostFacts:
+        """The host, and what of it guests may have."""
+        settings, hypervisor = self._ports.settings, self._ports.hypervisor
+        facts = replace(hypervisor.host_facts(), topology=hypervisor.topology())
+        return limited(facts, settings.limits, settings.host)
 
     def _failed(self, ticket: int, error: Exception) -> bool:
         bug = not isinstance(error, MigratorError)

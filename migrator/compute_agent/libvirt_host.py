@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import libvirt
 
+from migrator.compute_agent import host_topology
 from migrator.compute_agent.capabilities import (
     host_capabilities,
     host_model_cpu,
     lacking_features,
+    machines,
     names_a_model,
 )
 from migrator.compute_agent.libvirt_errors import has_code, words
-from migrator.model import HostFacts
+from migrator.model import HostFacts, HostTopology
 from migrator.storage.libvirt_pools import active_pools
 
 KIB_PER_MIB = 1024
@@ -25,7 +27,8 @@ _SUITS = (
 
 def host_facts(conn: libvirt.virConnect) -> HostFacts:
     """From libvirt only. The first call after libvirtd's start waits until it has probed its QEMUs."""
-    capabilities = host_capabilities(conn.getCapabilities())
+    xml = conn.getCapabilities()
+    capabilities = host_capabilities(xml)
     info = conn.getInfo()
     # not info[1]: that is the sum over NUMA cells, which lacks memory plugged in after boot
     memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
@@ -38,7 +41,30 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
         pools=active_pools(conn),
         networks=active_networks(conn),
         host_uuid=capabilities.uuid,
+        machines=machines(xml, capabilities.arch),
     )
+
+
+def topology(conn: libvirt.virConnect) -> HostTopology:
+    """Read rarely: libvirt describes every PCI device one by one."""
+    return host_topology.topology(conn.getCapabilities(), _pci_devices(conn))
+
+
+def _pci_devices(conn: libvirt.virConnect) -> Iterator[str]:
+    """None where libvirt has no node device driver."""
+    try:
+        devices = conn.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV)
+    except libvirt.libvirtError as error:
+        if has_code(error, "NO_SUPPORT"):
+            return
+        raise
+    for device in devices:
+        try:
+            yield device.XMLDesc(0)
+        except libvirt.libvirtError as error:
+            # Virtual functions come and go between the two calls.
+            if not has_code(error, "NO_NODE_DEVICE"):
+                raise
 
 
 def capabilities_xml(conn: libvirt.virConnect) -> str:

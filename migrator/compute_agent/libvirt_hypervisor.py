@@ -34,6 +34,7 @@ from migrator.model import (
     DomainSummary,
     DomainView,
     HostFacts,
+    HostTopology,
     JobSample,
     PoolFacts,
     Statistics,
@@ -71,6 +72,9 @@ class LibvirtHypervisor:
 
     def host_facts(self) -> HostFacts:
         return self._inventory.call("reading the host's facts", host.host_facts, PROBE_S)
+
+    def topology(self) -> HostTopology:
+        return self._inventory.call("reading the host's topology", host.topology, PROBE_S)
 
     def list_domains(self) -> Sequence[DomainSummary]:
         return self._inventory.call("listing domains", domains.list_domains)

@@ -18,6 +18,7 @@ from migrator.model import (
     DomainSummary,
     DomainView,
     HostFacts,
+    HostTopology,
     JobSample,
     PoolFacts,
     Statistics,
@@ -91,6 +92,10 @@ class Hypervisor(Protocol):
     # -- reading
 
     def host_facts(self) -> HostFacts: ...
+
+    def topology(self) -> HostTopology:
+        """CPUs, cells, pages and PCI devices, all of them."""
+        ...
 
     def list_domains(self) -> Sequence[DomainSummary]:
         """Every domain, active or defined."""

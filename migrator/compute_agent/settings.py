@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from migrator.model import HostAddresses
+from migrator.model import HostAddresses, HostLimits
 
 
 @dataclass(frozen=True)
@@ -18,5 +18,7 @@ class AgentSettings:
     """``required``: a transfer without TLS is refused here too, whatever a request says; ``off``."""
     heartbeat_s: float = 5.0
     """Between two reports while nothing changes."""
+    limits: HostLimits = field(default_factory=HostLimits)
+    """What guests may have of the host."""
     version: str = "unknown"
     """Of this program; shown to operators, decides nothing."""

@@ -25,6 +25,7 @@ from migrator.api.settings import ApiSettings
 from migrator.compute_agent.settings import AgentSettings
 from migrator.conductor.settings import ConductorSettings
 from migrator.config import refusals
+from migrator.config.host_limits import host_limits
 from migrator.config.options import (
     GROUPS,
     HOST_OPTS,
@@ -159,6 +160,7 @@ def agent_settings(conf: cfg.ConfigOpts, host: str) -> AgentSettings:
         addresses=_addresses(conf[HOST_PREFIX + host]),
         encryption=conf.migration_encryption,
         heartbeat_s=conf.agent.heartbeat_s,
+        limits=host_limits(conf[HOST_PREFIX + host]),
         version=version(),
     )
 

@@ -8,9 +8,10 @@ from typing import Any
 from oslo_config import cfg
 from oslo_config import types as cfg_types
 
-from migrator import addresses
+from migrator import addresses, cpu_lists
 from migrator.api.settings import DEFAULT_LISTEN, ApiSettings
 from migrator.conductor.settings import ConductorSettings
+from migrator.config import host_limits
 
 INPROC = "inproc://"
 HOST_PREFIX = "host:"
@@ -41,6 +42,7 @@ class _Checked(cfg_types.ConfigType):
 
 _HOST_NAME = _Checked(addresses.host_name, "host name")
 _ADDRESS = _Checked(addresses.address, "address")
+_CPU_LIST = _Checked(cpu_lists.cpu_list, "CPU list")
 
 TRANSPORT_URL = cfg.StrOpt(
     "transport_url",
@@ -216,6 +218,59 @@ HOST_OPTS = [
         type=_ADDRESS,
         sample_default="<migration_address>",
         help="Address QEMU listens on for an arriving guest's disks.",
+    ),
+    cfg.Opt(
+        "reserved_cpus",
+        type=_CPU_LIST,
+        help="CPUs that no guest is placed on, for example 0,64.",
+    ),
+    cfg.Opt(
+        "dedicated_cpus",
+        type=_CPU_LIST,
+        sample_default="<every CPU, or those that are not shared>",
+        help="CPUs that may become one vCPU's own, for example 4-31,68-95.",
+    ),
+    cfg.Opt(
+        "shared_cpus",
+        type=_CPU_LIST,
+        sample_default="<every CPU, or those that are not dedicated>",
+        help="CPUs that all other vCPUs run on.",
+    ),
+    cfg.IntOpt(
+        "reserved_memory_mib",
+        min=0,
+        max=1 << 30,
+        sample_default="<[conductor] reserved_memory_mib>",
+        help="MiB of its memory kept for the host itself, taken evenly from its NUMA cells.",
+    ),
+    cfg.Opt(
+        "reserved_pages",
+        type=cfg_types.List(item_type=_Checked(host_limits.reserved_pages, "CELL:SIZE:PAGES")),
+        default=[],
+        help="Huge pages that no guest gets, for example 0:2M:64,1:1G:2.",
+    ),
+    cfg.FloatOpt(
+        "cpu_overcommit",
+        min=0.1,
+        max=1000.0,
+        sample_default="<[conductor] cpu_overcommit>",
+        help="vCPUs it may promise for each CPU that is shared.",
+    ),
+    cfg.FloatOpt(
+        "memory_overcommit",
+        min=0.1,
+        max=100.0,
+        sample_default="<[conductor] memory_overcommit>",
+        help="Bytes of guest memory it may promise for each byte of ordinary memory.",
+    ),
+    cfg.Opt(
+        "passthrough",
+        type=cfg_types.List(item_type=_Checked(host_limits.device_pattern, "PCI devices")),
+        default=[],
+        sample_default="<virtual functions, and what is bound to vfio-pci>",
+        help="PCI devices that may be given to guests: VENDOR:PRODUCT or ADDRESS, where * is anything,"
+        " and =NETWORK for the physical network they are plugged into; for example"
+        " 8086:154c=red,0000:3b:*.",
     ),
 ]
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from oslo_config import cfg
 
 from migrator.api.settings import parse_listen
+from migrator.config.host_limits import contradictions, host_limits
 from migrator.config.options import (
     GROUPS,
     HOST_OPTS,
@@ -156,6 +157,7 @@ def check_fleet(hosts: Mapping[str, HostAddresses], conf: cfg.ConfigOpts, prog: 
         if listed.count(name) > 1:
             raise invalid(f"[fleet] hosts lists {name!r} {listed.count(name)} times")
     parse_listen(conf.api.listen)
+    _check_limits(conf)
     _check_distinct("peer_uri", {name: host.peer_uri for name, host in hosts.items()})
     if conf.conductor.host_down_s < 2 * conf.agent.heartbeat_s:
         raise invalid(
@@ -182,6 +184,12 @@ def check_fleet(hosts: Mapping[str, HostAddresses], conf: cfg.ConfigOpts, prog: 
     if prog != "migrator-standalone":
         return
     _check_standalone(hosts, conf, inproc)
+
+
+def _check_limits(conf: cfg.ConfigOpts) -> None:
+    for name in conf.fleet.hosts:
+        for sentence in contradictions(host_limits(conf[HOST_PREFIX + name])):
+            raise invalid(f"[host:{name}] {sentence}")
 
 
 def _check_state_path(path: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from migrator.model.topology import HostTopology, Machines
 from migrator.model.words import ClaimPurpose, HostState, InstanceStatus
 
 
@@ -23,6 +24,10 @@ class HostFacts:
     pools: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     host_uuid: str = ""
+    topology: HostTopology | None = None
+    """None from an agent that does not tell it yet."""
+    machines: tuple[Machines, ...] = ()
+    """For guests of the host's own architecture."""
 
 
 @dataclass(frozen=True)

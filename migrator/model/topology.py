@@ -83,3 +83,43 @@ class HostTopology:
     cpu_overcommit: float | None = None
     """vCPUs for each shared CPU; None where the host's section says nothing."""
     memory_overcommit: float | None = None
+    reserved_memory_mib: int | None = None
+    """Kept for the host itself; None where its section says nothing."""
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Machine types a host offers to guests of one architecture and virtualisation type."""
+
+    arch: str
+    virt_type: str
+    names: tuple[str, ...]
+    """Canonical ones and aliases."""
+
+
+@dataclass(frozen=True)
+class DevicePattern:
+    """Which devices an operator gives to guests; what is None or empty fits all."""
+
+    address: str = ""
+    """With ``*`` for any characters: ``0000:3b:*``."""
+    vendor: str = ""
+    product: str = ""
+    network: str | None = None
+    """The physical network such a device is plugged into."""
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """What is configured for a host; None where nothing is."""
+
+    reserved_cpus: tuple[int, ...] = ()
+    dedicated_cpus: tuple[int, ...] | None = None
+    shared_cpus: tuple[int, ...] | None = None
+    reserved_memory_mib: int | None = None
+    reserved_pages: tuple[tuple[int, int, int], ...] = ()
+    """(cell, size in KiB, pages)"""
+    cpu_overcommit: float | None = None
+    memory_overcommit: float | None = None
+    devices: tuple[DevicePattern, ...] = ()
+    """Empty: virtual functions, and what is bound to vfio-pci."""

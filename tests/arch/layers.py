@@ -33,6 +33,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.messages": Layer.WORDS,
     "migrator.ports": Layer.WORDS,
     "migrator.addresses": Layer.WORDS,
+    "migrator.cpu_lists": Layer.WORDS,
     "migrator.compute_agent.attempt_mark": Layer.WORDS,
     "migrator.compute_agent.ports": Layer.WORDS,
     "migrator.compute_agent.settings": Layer.WORDS,
@@ -42,6 +43,7 @@ LAYERS: Mapping[str, Layer] = {
     # -- L1
     "migrator.compute_agent.domain_facts": Layer.POLICY,
     "migrator.compute_agent.encryption": Layer.POLICY,
+    "migrator.compute_agent.host_limits": Layer.POLICY,
     "migrator.compute_agent.fencing": Layer.POLICY,
     "migrator.compute_agent.monitor.actions": Layer.POLICY,
     "migrator.compute_agent.monitor.asks": Layer.POLICY,
@@ -59,6 +61,7 @@ LAYERS: Mapping[str, Layer] = {
     # -- L2
     "migrator.compute_agent.capabilities": Layer.ADAPTERS,
     "migrator.compute_agent.disk_xml": Layer.ADAPTERS,
+    "migrator.compute_agent.host_topology": Layer.ADAPTERS,
     "migrator.compute_agent.libvirt_*": Layer.ADAPTERS,
     "migrator.compute_agent.rpcapi": Layer.ADAPTERS,
     "migrator.conductor.rpcapi": Layer.ADAPTERS,

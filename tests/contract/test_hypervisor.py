@@ -121,6 +121,18 @@ def test_the_host_knows_its_machine_types_and_pools(world: World) -> None:
     assert min(facts.libvirt_version, facts.hypervisor_version, facts.cpus, facts.memory_mib) > 0
 
 
+def test_the_host_knows_its_parts(world: World) -> None:
+    host = world.destination.hypervisor
+    facts, topology = host.host_facts(), host.topology()
+    cpus = sorted(cpu for cell in topology.cells for core in cell.cores for cpu in core)
+    assert len(cpus) == len(set(cpus)) == facts.cpus
+    assert tuple(cpus) == topology.dedicated_cpus == topology.shared_cpus
+    memory = sum(cell.memory_mib for cell in topology.cells)
+    assert memory == pytest.approx(facts.memory_mib, rel=0.1)
+    offered = {(one.arch, one.virt_type): one.names for one in facts.machines}
+    assert set(host.machine_types("x86_64", "qemu")) == set(offered["x86_64", "qemu"])
+
+
 def test_a_running_guests_own_cpu_suits_the_other_host(world: World) -> None:
     described = world.source.hypervisor.describe(world.start(GuestWish()))
     assert described is not None

@@ -25,6 +25,7 @@ from migrator.model import (
     DomainSummary,
     DomainView,
     HostFacts,
+    HostTopology,
     JobSample,
     PoolFacts,
     Statistics,
@@ -137,6 +138,10 @@ class FakeHypervisor(FakeSteering):
     def host_facts(self) -> HostFacts:
         self._enter("host_facts")
         return replace(self.facts, pools=self.pools.active())
+
+    def topology(self) -> HostTopology:
+        self._enter("topology")
+        return self.parts
 
     def list_domains(self) -> Sequence[DomainSummary]:
         self._enter("list_domains")

@@ -11,7 +11,16 @@ import msgspec
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
-from migrator.model import DomainState, DomainSummary, DomainView, HostFacts, Reason
+from migrator.model import (
+    DomainState,
+    DomainSummary,
+    DomainView,
+    HostCell,
+    HostFacts,
+    HostTopology,
+    Machines,
+    Reason,
+)
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
 from tests.fakes.hypervisor_pools import FakePools
 from tests.fakes.hypervisor_signals import Signal
@@ -22,6 +31,16 @@ if TYPE_CHECKING:
 MACHINES = ("pc-q35-7.2", "q35", "pc-i440fx-7.2", "pc")
 
 
+def one_cell(cpus: int, memory_mib: int) -> HostTopology:
+    """A host without NUMA, siblings and devices."""
+    every = tuple(range(cpus))
+    return HostTopology(
+        cells=(HostCell(0, memory_mib, tuple((cpu,) for cpu in every), (0,)),),
+        dedicated_cpus=every,
+        shared_cpus=every,
+    )
+
+
 class FakeHost:
     """What :class:`tests.fakes.hypervisor.FakeHypervisor` stands on."""
 
@@ -30,7 +49,12 @@ class FakeHost:
         self.name = name
         self.peer_uri = f"qemu+tcp://{name}/system"
         self.host_uuid = facts.host_uuid or fleet.concurrency.fresh_id()
-        self.facts = replace(facts, host_uuid=self.host_uuid)
+        self.facts = replace(
+            facts,
+            host_uuid=self.host_uuid,
+            machines=tuple(Machines(facts.arch, kind, MACHINES) for kind in ("kvm", "qemu")),
+        )
+        self.parts = one_cell(facts.cpus, facts.memory_mib)
         self.domains: dict[str, FakeDomain] = {}
         self.pools = FakePools(self.host_uuid, fleet.concurrency.fresh_id())
         self.machines: tuple[str, ...] = MACHINES

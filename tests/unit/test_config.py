@@ -11,6 +11,7 @@ import pytest
 
 from migrator import addresses, config
 from migrator.errors import Refused
+from migrator.model import DevicePattern, HostLimits
 
 TOP = Path(__file__).parents[2]
 
@@ -141,6 +142,52 @@ BAD = {
         "uses no broker",
     ),
 }
+
+
+LIMITS = """
+[host:h1]
+reserved_cpus = 0,8
+dedicated_cpus = 2-7,^5
+shared_cpus = 9-11
+reserved_memory_mib = 2048
+reserved_pages = 0:2M:64, 1:1G:2
+cpu_overcommit = 4
+passthrough = 8086:154c=red, 0000:3b:*, 10de:*
+"""
+
+
+def test_an_agent_gets_what_is_configured_for_its_hosts_parts(load: Load) -> None:
+    text = GOOD.replace("[host:h1]", LIMITS)
+    limits = config.agent_settings(load(text), "h1").limits
+    assert limits.dedicated_cpus == (2, 3, 4, 6, 7)
+    assert limits.reserved_pages == ((0, 2048, 64), (1, 1048576, 2))
+    assert (limits.cpu_overcommit, limits.memory_overcommit) == (4.0, None)
+    assert limits.devices == (
+        DevicePattern(vendor="8086", product="154c", network="red"),
+        DevicePattern(address="0000:3b:*"),
+        DevicePattern(vendor="10de"),
+    )
+    assert config.agent_settings(load(GOOD), "h1").limits == HostLimits()
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("dedicated_cpus = 1-x", "'1-x' is no CPU and no range"),
+        ("dedicated_cpus = 4-2", "'4-2' is no range of CPUs"),
+        ("shared_cpus =", "lists no CPU"),
+        ("dedicated_cpus = 1-3\nshared_cpus = 3-5", "CPU 3 is in both dedicated_cpus and shared"),
+        ("reserved_cpus = 1\nshared_cpus = 0-3", "CPU 1 is in both reserved_cpus and shared_cpus"),
+        ("reserved_pages = 2M:64", "write CELL:SIZE:PAGES"),
+        ("reserved_pages = 0:2M:64,0:2M:1", "names a cell and size twice"),
+        ("passthrough = eth0", "write VENDOR:PRODUCT or ADDRESS"),
+        ("memory_overcommit = 0", "memory_overcommit"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(load: Load, line: str, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence) as caught:
+        load(GOOD.replace("[host:h1]", f"[host:h1]\n{line}"))
+    assert caught.value.code == "config.invalid"
 
 
 @pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD)
