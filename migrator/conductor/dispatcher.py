@@ -9,7 +9,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.fleet import Fleet
 from migrator.conductor.lead import lead
 from migrator.conductor.ports import Lead
-from migrator.conductor.queue import Limits, Place, line_up
+from migrator.conductor.queue import Limits, Place, in_turn, line_up
 from migrator.conductor.recovery import Resume, resume
 from migrator.errors import MigratorError
 from migrator.model import Migration
@@ -95,9 +95,14 @@ class Dispatcher:
 def the_line(context: Context) -> Sequence[Place]:
     """Everything that waits, in its order, each with the limit that holds it."""
     settings = context.settings
-    limits = Limits(settings.max_migrations, settings.max_outgoing, settings.max_incoming)
+    limits = Limits(
+        fleet=settings.max_migrations,
+        outgoing=settings.max_outgoing,
+        incoming=settings.max_incoming,
+        link_mib_s=settings.link_mib_s,
+        links_mib_s=settings.links_mib_s,
+    )
     unfinished = context.stores.migrations.unfinished()
     queued = [migration for migration in unfinished if migration.state is MigrationState.QUEUED]
     busy = [migration for migration in unfinished if migration.state in FLOW_STATES]
-    queued.sort(key=lambda migration: (-migration.priority, migration.created_at))
-    return line_up(queued, busy, limits)
+    return line_up(in_turn(queued, busy), busy, limits)

@@ -26,6 +26,10 @@ class ConductorSettings:
     """Leaving one host at once."""
     max_incoming: int = 2
     """Arriving at one host at once."""
+    link_mib_s: int | None = None
+    """Of each host's link to the migration network, in MiB/s; None: not limited."""
+    links_mib_s: Mapping[str, int] = field(default_factory=dict)
+    """Of the hosts whose link differs."""
     cpu_overcommit: float = 16.0
     """vCPUs a host may promise per CPU it has."""
     memory_overcommit: float = 1.0

@@ -182,6 +182,8 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         max_migrations=ours.max_migrations,
         max_outgoing=ours.max_outgoing,
         max_incoming=ours.max_incoming,
+        link_mib_s=ours.link_bandwidth,
+        links_mib_s=dict(ours.link_bandwidths),
         cpu_overcommit=ours.cpu_overcommit,
         memory_overcommit=ours.memory_overcommit,
         reserved_memory_mib=ours.reserved_memory_mib,

@@ -145,6 +145,20 @@ CONDUCTOR_OPTS = [
         max=1000,
         help="Migrations arriving at one host at a time; they share its link.",
     ),
+    cfg.IntOpt(
+        "link_bandwidth",
+        min=1,
+        max=1 << 20,
+        help="MiB/s of each host's link to the migration network. Migrations wait while the bandwidths"
+        " planned for a link exceed it; one without a bandwidth of its own plans for all of it."
+        " Default: links are not counted.",
+    ),
+    cfg.Opt(
+        "link_bandwidths",
+        type=cfg_types.Dict(cfg_types.Integer(min=1, max=1 << 20)),
+        default={},
+        help="HOST:MIB_S, comma-separated: the hosts whose link differs from link_bandwidth.",
+    ),
     cfg.FloatOpt(
         "host_down_s",
         default=ConductorSettings.host_down_s,

@@ -71,6 +71,13 @@ def test_the_conductor_gets_its_settings(load: Load) -> None:
     assert list(settings.hosts) == ["h1", "h2"]
 
 
+def test_links_are_not_counted_until_somebody_says_what_they_have(load: Load) -> None:
+    assert config.conductor_settings(load(GOOD)).link_mib_s is None
+    text = GOOD + "[conductor]\nlink_bandwidth = 1000\nlink_bandwidths = h2:2500\n"
+    settings = config.conductor_settings(load(text))
+    assert (settings.link_mib_s, settings.links_mib_s) == (1000, {"h2": 2500})
+
+
 def test_an_agent_is_told_its_host_on_the_command_line(load: Load) -> None:
     text = GOOD.replace("[DEFAULT]", "[DEFAULT]\ntransport_url = rabbit://u:p@broker:5672/")
     assert config.agent_host(load(text, "migrator-agent", "--host", "h2")) == "h2"
@@ -119,6 +126,7 @@ BAD = {
     "encryption": (GOOD.replace("[DEFAULT]", "[DEFAULT]\nmigration_encryption = on"), "on"),
     "number": (GOOD + "[conductor]\nmax_outgoing = many\n", "max_outgoing"),
     "too_small": (GOOD + "[conductor]\nmax_outgoing = 0\n", "max_outgoing"),
+    "link": (GOOD + "[conductor]\nlink_bandwidths = h1:fast\n", "link_bandwidths"),
     "heartbeat": (GOOD + "[agent]\nheartbeat_s = 14\n", "at least twice"),
     "any_address": (GOOD.replace("= 10.1.0.2", "= 0.0.0.0"), "means every address"),
     "shell": (GOOD.replace("= 10.1.0.2", "= 10.1.0.2;reboot"), "neither an IP address nor"),

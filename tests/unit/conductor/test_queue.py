@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.conductor.queue import Limits, Place, line_up
+from migrator.conductor.queue import Limits, Place, in_turn, line_up
 from migrator.model import Migration
 from migrator.states import MigrationState
 from tests.unit.examples import a_migration
@@ -86,7 +86,87 @@ def test_each_waits_for_the_limit_it_is_told(
     assert [place.limit for place in line_up(queued, busy, limits)] == held
 
 
+def capped(mib_s: int | None, source: str = "h1", to: str | None = None) -> Migration:
+    return a_migration(source=source, requested_host=to, bandwidth_mib_s=mib_s)
+
+
+@pytest.mark.parametrize(
+    ("busy", "queued", "held"),
+    [
+        ([capped(60)], [capped(40)], [None]),
+        ([capped(60)], [capped(41)], ["link of h1: 60 of 100 MiB/s planned, 41 more wanted"]),
+        # without a cap of its own it takes what it gets
+        ([capped(1)], [capped(None)], ["link of h1: 1 of 100 MiB/s planned, 100 more wanted"]),
+        ([capped(None)], [capped(1)], ["link of h1: 100 of 100 MiB/s planned, 1 more wanted"]),
+        # more than the link has may go, alone
+        (
+            [],
+            [capped(500), capped(1)],
+            [None, "link of h1: 500 of 100 MiB/s planned, 1 more wanted"],
+        ),
+        # links are full both ways, and the far end counts as well
+        (
+            [capped(60, "h3", "h1")],
+            [capped(50)],
+            ["link of h1: 60 of 100 MiB/s planned, 50 more wanted"],
+        ),
+        (
+            [capped(30, "h2")],
+            [capped(1, "h1", "h2")],
+            ["link of h2: 30 of 30 MiB/s planned, 1 more wanted"],
+        ),
+        # of a link that nobody has described nothing is planned
+        ([capped(None, "h9")], [capped(None, "h9")], [None]),
+    ],
+)
+def test_links_are_planned_for_no_more_than_they_have(
+    busy: list[Migration], queued: list[Migration], held: list[str | None]
+) -> None:
+    limits = Limits(100, 100, 100, links_mib_s={"h1": 100, "h2": 30})
+    assert [place.limit for place in line_up(queued, busy, limits)] == held
+
+
+def aged(name: str, source: str, priority: int = 0) -> Migration:
+    """Names sort by age."""
+    return a_migration(id=name, source=source, priority=priority)
+
+
+@pytest.mark.parametrize(
+    ("busy", "queued", "order"),
+    [
+        ([], [aged("1", "h1"), aged("2", "h1"), aged("3", "h2")], "132"),
+        ([], [aged("1", "h1"), aged("2", "h2"), aged("3", "h1"), aged("4", "h1")], "1234"),
+        # who has had turns waits for those who have not
+        ([under_way("h1", "h2")], [aged("1", "h1"), aged("2", "h2"), aged("3", "h2")], "213"),
+        # priority comes before turns
+        ([], [aged("1", "h1"), aged("2", "h2"), aged("3", "h1", 5), aged("4", "h1", 5)], "3421"),
+        ([], [aged("1", "h1", -1), aged("2", "h2")], "21"),
+    ],
+)
+def test_sources_take_turns_within_a_priority(
+    busy: list[Migration], queued: list[Migration], order: str
+) -> None:
+    assert "".join(each.id for each in in_turn(queued, busy)) == order
+
+
 # ------------------------------------------------------------------ whatever the fleet looks like
+
+
+@given(st.lists(st.tuples(st.sampled_from(HOSTS), st.integers(0, 1)), max_size=12))
+def test_no_source_gets_two_turns_before_another_of_its_priority_gets_one(
+    wanted: list[tuple[str, int]],
+) -> None:
+    queued = [aged(f"{number:02}", *each) for number, each in enumerate(wanted)]
+    left = Counter((each.priority, each.source) for each in queued)
+    had = Counter[str | None]()
+    for migration in in_turn(queued, []):
+        waiting_too = {
+            source for (priority, source), n in left.items() if n and priority == migration.priority
+        }
+        assert all(had[migration.source] <= had[source] for source in waiting_too)
+        had[migration.source] += 1
+        left[(migration.priority, migration.source)] -= 1
+
 
 sources = st.sampled_from(HOSTS)
 targets = st.none() | st.sampled_from(HOSTS)
