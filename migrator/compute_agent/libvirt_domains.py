@@ -11,6 +11,7 @@ from typing import Any
 import libvirt
 
 from migrator.compute_agent.attempt_mark import NAMESPACE, parse_mark
+from migrator.compute_agent.held import held
 from migrator.compute_agent.libvirt_disks import disks_of
 from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
 from migrator.compute_agent.libvirt_names import (
@@ -22,6 +23,7 @@ from migrator.compute_agent.libvirt_names import (
 from migrator.compute_agent.ports import DomainDescription
 from migrator.errors import Refused
 from migrator.model import (
+    ACTIVE_STATES,
     AttemptMark,
     DomainState,
     DomainSummary,
@@ -175,6 +177,7 @@ def _summary(domain: libvirt.virDomain) -> DomainSummary:
         vcpus=vcpus,
         memory_mib=-(-memory_kib // KIB_PER_MIB),
         incoming=arriving and incoming_job(domain),
+        held=held(domain.XMLDesc(0)) if state in ACTIVE_STATES else None,
     )
 
 

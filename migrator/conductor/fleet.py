@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from migrator.conductor.adoption import Settled, settle
@@ -29,6 +30,7 @@ from migrator.model import (
     InstanceStatus,
     JobSample,
     Phase,
+    Placement,
     Progress,
     Reason,
 )
@@ -170,12 +172,18 @@ class Fleet:
             known = instances.get(instance_id)
             if known is not None and known.migration_id is not None:
                 return True
-            settled = settle(known, instance_id, instances.sightings(instance_id))
+            sightings = instances.sightings(instance_id)
+            settled = settle(known, instance_id, sightings)
+            now = known if settled is None else settled.instance
+            held = None if now is None else _held(now, sightings)
             if settled is None:
+                if now is not None and held is not None:
+                    instances.keep_use_claim(now, held)
                 return True
             if settled.happened in ASK_AGAIN and not alarm:
                 return False
-            instances.save(settled.instance, settled.instance.status in USES_RESOURCES)
+            uses = settled.instance.status in USES_RESOURCES
+            instances.save(settled.instance, uses, held)
         self._say(settled)
         return True
 
@@ -268,6 +276,12 @@ class Fleet:
         level = logging.INFO if settled.happened in {"adopted", "returned"} else logging.WARNING
         where = instance.host or ", ".join(instance.candidates) or "nowhere"
         LOG.log(level, "%s: %s (%s) on %s", settled.happened, instance.name, instance.id, where)
+
+
+def _held(instance: Instance, sightings: Mapping[str, DomainSummary]) -> Placement | None:
+    """Which parts of its host it was seen to have; None when nobody has said."""
+    seen = sightings.get(instance.host or "")
+    return None if seen is None or instance.status not in USES_RESOURCES else seen.held
 
 
 def _as_known(instance: Instance) -> DomainSummary:

@@ -23,6 +23,7 @@ from migrator.model import (
     Instance,
     Migration,
     MigrationEvent,
+    Placement,
     Todo,
 )
 from migrator.states import MigrationState
@@ -212,11 +213,17 @@ class InstanceStore(Protocol):
         """One domain of it; True when that changed anything."""
         ...
 
-    def save(self, instance: Instance, use_claim: bool) -> None:
+    def save(self, instance: Instance, use_claim: bool, held: Placement | None = None) -> None:
         """Insert or update it.
 
-        ``use_claim`` keeps exactly one ``use`` claim of its size on its owner (none without), in the
-        same transaction, unless a migration of it is unfinished."""
+        ``use_claim`` keeps exactly one ``use`` claim of its size on its owner (none without), with the
+        parts of the host it was seen to have (None: those it is known to have), in the same
+        transaction, unless a migration of it is unfinished."""
+        ...
+
+    def keep_use_claim(self, instance: Instance, held: Placement) -> None:
+        """What ``save`` does for the ``use`` claim of one that is active on its owner, and nothing
+        else."""
         ...
 
 

@@ -1,13 +1,22 @@
-"""What every change of claims does besides: the host's claims generation grows."""
+"""What claims are made of in the tables, beside their own rows.
+
+CPUs and devices that are one claim's alone are rows of their own, unique within their host: that two
+claims have the same one cannot be written. They go with the claim. Quantities are compared with the
+host's claims generation, which grows with every change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Table, delete, update
 from sqlalchemy.engine import Connection
 
-from migrator.db.tables import hosts
+from migrator.db.engine import Database
+from migrator.db.tables import claim_cpus, claim_devices, hosts
+from migrator.model import ExclusiveUse, Placement
 
 
 def bump_generations(connection: Connection, names: Collection[str]) -> None:
@@ -15,3 +24,55 @@ def bump_generations(connection: Connection, names: Collection[str]) -> None:
     if names:
         grown = {"claims_generation": hosts.c.claims_generation + 1}
         connection.execute(update(hosts).where(hosts.c.name.in_(sorted(names))).values(grown))
+
+
+@dataclass(frozen=True)
+class ClaimParts:
+    """CPUs and devices of one claim."""
+
+    database: Database
+    connection: Connection
+    claim_id: int
+    host: str
+
+    def hold(self, placement: Placement | None) -> list[str]:
+        """Make those of the placement this claim's; what others have already, in words."""
+        if placement is None:
+            return []
+        cpus, devices = dict(_cpus(placement)), dict(_devices(placement))
+        had_cpus = cpus.keys() - self._insert(claim_cpus, "cpu", cpus)
+        had_devices = devices.keys() - self._insert(claim_devices, "address", devices)
+        return [
+            *(f"CPU {cpu}" for cpu in sorted(had_cpus)),
+            *(f"device {address}" for address in sorted(had_devices)),
+        ]
+
+    def let_go(self) -> None:
+        """None is this claim's any more."""
+        for table in (claim_cpus, claim_devices):
+            mine = table.c.claim_id == self.claim_id
+            self.connection.execute(delete(table).where(mine))
+
+    def _insert(
+        self, table: Table, key: str, wanted: Mapping[Any, ExclusiveUse]
+    ) -> frozenset[object]:
+        if not wanted:
+            return frozenset()
+        rows = [
+            {"host": self.host, key: each, "claim_id": self.claim_id, "use": use.value}
+            for each, use in sorted(wanted.items())
+        ]
+        add = self.database.insert(table).values(rows).on_conflict_do_nothing()
+        return frozenset(self.connection.execute(add.returning(table.c[key])).scalars())
+
+
+def _cpus(placement: Placement) -> Iterator[tuple[int, ExclusiveUse]]:
+    yield from ((cpu, ExclusiveUse.BLOCKED) for cpu in placement.blocked_cpus)
+    if placement.emulator_cpu is not None:
+        yield placement.emulator_cpu, ExclusiveUse.EMULATOR
+    yield from ((cpu, ExclusiveUse.GIVEN) for _, cpu in placement.pins)
+
+
+def _devices(placement: Placement) -> Iterator[tuple[str, ExclusiveUse]]:
+    yield from ((address, ExclusiveUse.BLOCKED) for address in placement.blocked_devices)
+    yield from ((given.address, ExclusiveUse.GIVEN) for given in placement.devices)

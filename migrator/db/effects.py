@@ -5,7 +5,7 @@ Rows are always locked in this order: the migration, the instance, hosts by name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import case, delete, insert, update
 from sqlalchemy.engine import Connection
 
-from migrator.db.claim_rows import bump_generations
+from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.columns import database_now
 from migrator.db.engine import Database
 from migrator.db.rows import to_column
@@ -72,12 +72,22 @@ class Effects:
                 host=effect.host,
             )
         row = self._claim(effect.host, ClaimPurpose.INCOMING, effect.vcpus, effect.memory_mib)
+        row["placement"] = to_column(effect.placement)
         add = self.database.insert(claims).values(row).on_conflict_do_nothing()
-        if self.connection.execute(add.returning(claims.c.id)).first() is None:
+        made = self.connection.execute(add.returning(claims.c.id)).scalar()
+        if made is None:
             raise Transient(
                 "claim.conflict",
                 f"{effect.host} still holds a claim for {self.migration.instance_name}; "
                 "`migrator claim list` shows what for",
+                host=effect.host,
+            )
+        parts = ClaimParts(self.database, self.connection, made, effect.host)
+        missed = parts.hold(effect.placement)
+        if missed:
+            raise Transient(
+                "claim.conflict",
+                f"{', '.join(missed)} of {effect.host} is another guest's by now; choose again",
                 host=effect.host,
             )
 
@@ -107,7 +117,7 @@ class Effects:
 
     def _claim(
         self, host: str, purpose: ClaimPurpose, vcpus: int, memory_mib: int
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         return {
             "host": host,
             "instance_id": self.migration.instance_id,

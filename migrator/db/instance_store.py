@@ -7,15 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Select, Text, and_, case, cast, delete, exists, or_, select, update
+from sqlalchemy import Exists, Select, Text, and_, case, cast, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
-from migrator.db.claim_rows import bump_generations
+from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
-from migrator.db.rows import instance_from, storable, to_column, to_columns
+from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
 from migrator.db.tables import claims, instances, migrations, sightings
 from migrator.errors import Refused
-from migrator.model import ClaimPurpose, DomainSummary, Instance, InstanceStatus
+from migrator.model import (
+    ClaimPurpose,
+    DomainSummary,
+    Instance,
+    InstanceStatus,
+    Placement,
+    has_same_parts,
+)
 
 _WITH_MIGRATION: Select[tuple[object, ...]] = select(
     *instances.columns, migrations.c.id.label("migration_id")
@@ -140,17 +147,14 @@ class SqlInstanceStore:
 
     # -- saving
 
-    def save(self, instance: Instance, use_claim: bool) -> None:
-        """Insert or update it, and keep its ``use`` claim.
+    def save(self, instance: Instance, use_claim: bool, held: Placement | None = None) -> None:
+        """Insert or update it, and keep its ``use`` claim, with the parts of the host it was seen to
+        have. What another claim has already stays that one's: `migrator claim audit` tells.
 
         While a migration of it is unfinished its owner and its claims are the journal's: both are
         left as they are, so that a look at a host from before the switch cannot undo the switch.
         """
-        moving = (
-            exists()
-            .where(migrations.c.instance_id == instance.id, migrations.c.finished_at.is_(None))
-            .correlate(None)
-        )
+        moving = _moving(instance)
         columns = to_columns(instance, leave_out=("id", "migration_id"))
         columns["updated_at"] = self._now()
         kept = {**columns, "host": case((moving, instances.c.host), else_=instance.host)}
@@ -159,47 +163,93 @@ class SqlInstanceStore:
         def work(connection: Connection) -> None:
             connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=kept))
             if not connection.execute(select(moving)).scalar():
-                self._keep_use_claim(connection, instance, use_claim)
+                self._keep_use_claim(connection, instance, use_claim, held)
 
         self._database.write(work)
 
-    def _keep_use_claim(self, connection: Connection, instance: Instance, wanted: bool) -> None:
+    def keep_use_claim(self, instance: Instance, held: Placement) -> None:
+        """The parts of its host that it was seen to have become its claim's, unless it is moving."""
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(select(_moving(instance))).scalar():
+                self._keep_use_claim(connection, instance, True, held)
+
+        self._database.write(work)
+
+    def _keep_use_claim(
+        self, connection: Connection, instance: Instance, wanted: bool, held: Placement | None
+    ) -> None:
         mine = claims.c.instance_id == instance.id, claims.c.purpose == ClaimPurpose.USE
         owner = instance.host if wanted else None
-        size = {"vcpus": instance.vcpus, "memory_mib": instance.memory_mib}
         touched: set[str] = set()
         fits = False
         for row in connection.execute(select(claims).where(*mine)).all():
             if row.host != owner:
                 connection.execute(delete(claims).where(claims.c.id == row.id))
-            elif {"vcpus": row.vcpus, "memory_mib": row.memory_mib} == size:
-                fits = True
-                continue
+                touched.add(row.host)
             else:
                 fits = True
-                connection.execute(update(claims).where(claims.c.id == row.id).values(size))
-            touched.add(row.host)
+                if self._correct(connection, row, instance, held):
+                    touched.add(row.host)
         if owner is not None and not fits:
-            self._add_use_claim(connection, instance.id, owner, size)
+            self._add_use_claim(connection, instance, owner, held)
             touched.add(owner)
         bump_generations(connection, touched)
 
+    def _correct(
+        self, connection: Connection, row: AnyRow, instance: Instance, held: Placement | None
+    ) -> bool:
+        """Make a use claim say what is so; False when it does already."""
+        size: dict[str, object] = {"vcpus": instance.vcpus, "memory_mib": instance.memory_mib}
+        claimed = placement_from(row.placement)
+        same = held is None or (claimed is not None and has_same_parts(claimed, held))
+        changes: dict[str, object] = {}
+        if (row.vcpus, row.memory_mib) != (instance.vcpus, instance.memory_mib):
+            changes = size
+        if not same:
+            changes = {**size, "placement": to_column(held)}
+        if changes:
+            connection.execute(update(claims).where(claims.c.id == row.id).values(changes))
+        parts = ClaimParts(self._database, connection, row.id, row.host)
+        if not same:
+            parts.let_go()
+        # Also of an unchanged claim: another one may have let go of what it could not have.
+        parts.hold(claimed if same else held)
+        return bool(changes)
+
     def _add_use_claim(
-        self, connection: Connection, instance_id: str, owner: str, size: Mapping[str, int]
+        self, connection: Connection, instance: Instance, owner: str, held: Placement | None
     ) -> None:
         # A claim that a finished migration left there, its clean-up still to be done, becomes this.
-        use = {"purpose": ClaimPurpose.USE.value, "migration_id": None, **size}
+        use = {
+            "purpose": ClaimPurpose.USE.value,
+            "migration_id": None,
+            "vcpus": instance.vcpus,
+            "memory_mib": instance.memory_mib,
+            "placement": to_column(held),
+        }
         insert = self._database.insert(claims).values(
-            host=owner, instance_id=instance_id, created_at=self._now(), **use
+            host=owner, instance_id=instance.id, created_at=self._now(), **use
         )
         key = ["host", "instance_id"]
-        connection.execute(insert.on_conflict_do_update(index_elements=key, set_=use))
+        write = insert.on_conflict_do_update(index_elements=key, set_=use).returning(claims.c.id)
+        parts = ClaimParts(
+            self._database, connection, connection.execute(write).scalar_one(), owner
+        )
+        parts.let_go()
+        parts.hold(held)
 
     def _find(self, name_or_id: str) -> Sequence[Instance]:
         same = or_(instances.c.id == _as_id(name_or_id), instances.c.name == name_or_id)
         query = _WITH_MIGRATION.where(same).order_by(instances.c.id)
         with self._database.reader() as connection:
             return [instance_from(row) for row in connection.execute(query)]
+
+
+def _moving(instance: Instance) -> Exists:
+    """Whether a migration of it is unfinished."""
+    unfinished = migrations.c.instance_id == instance.id, migrations.c.finished_at.is_(None)
+    return exists().where(*unfinished).correlate(None)
 
 
 def _as_id(name_or_id: str) -> str:

@@ -21,6 +21,7 @@ from migrator.model import (
     Instance,
     Migration,
     MigrationEvent,
+    Placement,
     Todo,
 )
 
@@ -65,6 +66,11 @@ def todo_from(row: AnyRow) -> Todo:
 
 def claim_from(row: AnyRow) -> Claim:
     return _from_row(Claim, row)
+
+
+def placement_from(column: object) -> Placement | None:
+    """A claim's, as its column has it."""
+    return None if column is None else msgspec.convert(column, Placement)
 
 
 def instance_from(row: AnyRow) -> Instance:

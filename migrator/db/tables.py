@@ -160,10 +160,29 @@ claims = Table(
     Column("purpose", String(20), nullable=False),
     Column("vcpus", Integer, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
+    Column("placement", _Json),
     Column("migration_id", ForeignKey("migrations.id"), index=True),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("host", "instance_id"),
     sqlite_autoincrement=True,
+)
+
+claim_cpus = Table(
+    "claim_cpus",
+    metadata,
+    Column("host", ForeignKey("hosts.name"), primary_key=True),
+    Column("cpu", Integer, primary_key=True, autoincrement=False),
+    Column("claim_id", ForeignKey("claims.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("use", String(20), nullable=False),
+)
+
+claim_devices = Table(
+    "claim_devices",
+    metadata,
+    Column("host", ForeignKey("hosts.name"), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("claim_id", ForeignKey("claims.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("use", String(20), nullable=False),
 )
 
 todos = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from migrator.model.placement import Placement
 from migrator.model.words import ACTIVE_STATES, DomainState, Reason
 
 
@@ -81,3 +82,5 @@ class DomainSummary:
     memory_mib: int
     incoming: bool = False
     """A migration is bringing it here: not this host's guest yet."""
+    held: Placement | None = None
+    """Which parts of the host it has; None while it does not run."""

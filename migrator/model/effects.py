@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.model.placement import Placement
 from migrator.model.words import TodoKind
 
 
 @dataclass(frozen=True)
 class TakeClaim:
-    """Reserve on a host; fails ``claim.conflict`` when its claims generation has moved on."""
+    """Reserve on a host; fails ``claim.conflict`` when its claims generation has moved on, or when
+    another claim has a CPU or a device of the placement."""
 
     host: str
     claims_generation: int
     vcpus: int
     memory_mib: int
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)

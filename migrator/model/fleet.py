@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from migrator.model.placement import Placement
 from migrator.model.topology import HostTopology, Machines
 from migrator.model.words import ClaimPurpose, HostState, InstanceStatus
 
@@ -94,6 +95,8 @@ class Claim:
     memory_mib: int
     migration_id: str | None
     created_at: datetime
+    placement: Placement | None = None
+    """Which parts of the host; None where only the size is known."""
 
 
 @dataclass(frozen=True)

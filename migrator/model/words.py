@@ -118,6 +118,17 @@ class ClaimPurpose(enum.StrEnum):
     """The instance has left; the source is not released yet."""
 
 
+class ExclusiveUse(enum.StrEnum):
+    """Why a CPU or a device of a host is one claim's alone."""
+
+    GIVEN = "given"
+    """A vCPU runs on it, or the guest has the device."""
+    EMULATOR = "emulator"
+    """QEMU's own threads run on it."""
+    BLOCKED = "blocked"
+    """It shares a core with a CPU, or is a part of a device, that is given."""
+
+
 class TodoKind(enum.StrEnum):
     """Durable work on one host, retried until done."""
 

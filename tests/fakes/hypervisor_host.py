@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from migrator.compute_agent.held import held
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
 from migrator.model import (
+    ACTIVE_STATES,
     DomainState,
     DomainSummary,
     DomainView,
@@ -222,4 +224,5 @@ class FakeHost:
             vcpus=domain.vcpus,
             memory_mib=domain.memory_mib,
             incoming=transfer is not None and transfer.source is not self,
+            held=held(domain.xml) if domain.state in ACTIVE_STATES else None,
         )

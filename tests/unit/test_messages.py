@@ -256,6 +256,8 @@ def value_of(shape: inspect.Type, every_field: bool) -> Any:
         return value_of(some[0], every_field)
     if isinstance(shape, inspect.DictType):
         return {"key": value_of(shape.value_type, every_field)}
+    if isinstance(shape, inspect.TupleType):
+        return [value_of(each, every_field) for each in shape.item_types]
     assert isinstance(shape, inspect.CollectionType), shape
     return [value_of(shape.item_type, every_field)]
 
