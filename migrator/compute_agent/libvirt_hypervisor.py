@@ -10,6 +10,7 @@ control      looking at single domains, statistics, abort, destroy, marks
 storage      pools and volume streams; opened at first use. A pool on a dead server hangs, and
              must not hang a fence
 transfer     one per running transfer, for migrateToURI3 alone; closed after it
+copy         a few per running copy of volumes, half of them to the other host's libvirt
 ===========  ==================================================================================
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from migrator.compute_agent import libvirt_changes as changes
+from migrator.compute_agent import libvirt_copying as copying
 from migrator.compute_agent import libvirt_domains as domains
 from migrator.compute_agent import libvirt_host as host
 from migrator.compute_agent import libvirt_tuning as tuning
@@ -37,11 +39,16 @@ from migrator.model import (
     HostTopology,
     JobSample,
     PoolFacts,
+    Range,
     Statistics,
+    VolumeCopy,
+    VolumeDigest,
     VolumeInfo,
+    VolumeRef,
 )
 from migrator.storage import libvirt_pools as pools
 from migrator.storage import libvirt_volumes as volumes
+from migrator.storage.ports import CopyWatch
 
 PROBE_S = 15.0
 """Capabilities: libvirtd probes every QEMU binary at the first request, 4 s on a busy two-core host."""
@@ -160,6 +167,20 @@ class LibvirtHypervisor:
     def delete_volume(self, pool: str, volume: str) -> bool:
         work = partial(volumes.delete_volume, pool=pool, volume=volume)
         return self._storage.call(f"deleting volume {volume!r} in {pool!r}", work, BUILD_S)
+
+    def copy_volumes(
+        self,
+        peer_uri: str,
+        copies: Sequence[VolumeCopy],
+        bandwidth: int | None,
+        watch: CopyWatch,
+    ) -> Sequence[VolumeDigest]:
+        return copying.copy((self._uri, peer_uri), copies, bandwidth, watch)
+
+    def digest_volumes(
+        self, wanted: Sequence[tuple[VolumeRef, Sequence[Range]]], watch: CopyWatch
+    ) -> Sequence[VolumeDigest]:
+        return copying.digest(self._uri, wanted, watch)
 
     # -- changing
 

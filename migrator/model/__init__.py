@@ -4,6 +4,7 @@ Units: memory in bytes unless a name ends in ``_mib``; durations in ms where the
 otherwise seconds; times are timezone-aware UTC.
 """
 
+from migrator.model.copies import *  # noqa: F403
 from migrator.model.disks import *  # noqa: F403
 from migrator.model.domains import *  # noqa: F403
 from migrator.model.effects import *  # noqa: F403

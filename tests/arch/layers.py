@@ -40,6 +40,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.ports": Layer.WORDS,
     "migrator.conductor.settings": Layer.WORDS,
     "migrator.api.settings": Layer.WORDS,
+    "migrator.storage.ports": Layer.WORDS,
     # -- L1
     "migrator.compute_agent.domain_facts": Layer.POLICY,
     "migrator.compute_agent.encryption": Layer.POLICY,
@@ -71,6 +72,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.inproc_driver": Layer.ADAPTERS,
     "migrator.rpc": Layer.ADAPTERS,
     "migrator.storage.backends": Layer.ADAPTERS,
+    "migrator.storage.content": Layer.ADAPTERS,
     "migrator.storage.libvirt_*": Layer.ADAPTERS,
     "migrator.threads": Layer.ADAPTERS,
     "migrator.version": Layer.ADAPTERS,
