@@ -27,7 +27,6 @@ CODES: Mapping[str, int] = {
     "command.stale": 409,
     "config.invalid": 400,
     "copy.failed": 500,
-    "copy.mismatch": 500,
     "cpu.incompatible": 422,
     "cpus.insufficient": 422,
     "cpus.no_siblings": 422,

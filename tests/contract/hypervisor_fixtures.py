@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from migrator.compute_agent.ports import (
 )
 from migrator.errors import MigratorError
 from migrator.messages import TransferPlan
+from migrator.model import VolumeRef
 from migrator.threads import SystemClock, Threads
 from tests.fakes.hypervisor import (
     FAST,
@@ -88,6 +89,10 @@ class World(Protocol):
 
     def make_volume(self, name: str) -> None:
         """In pool ``shared``, by the source; the destination has not looked since."""
+        ...
+
+    def fill(self, side: Side, ref: VolumeRef, parts: Mapping[int, bytes]) -> None:
+        """Write into a volume: offset -> bytes."""
         ...
 
     def slow(self) -> None:
@@ -232,6 +237,14 @@ class FakeWorld:
         self._storage.volumes[name] = FakeVolume()
         self._fake(self.source).refresh_pool("shared")
 
+    def fill(self, side: Side, ref: VolumeRef, parts: Mapping[int, bytes]) -> None:
+        volume = self._fake(side).pools.volume(ref.pool, ref.volume)
+        assert volume is not None
+        content = bytearray(volume.content.ljust(volume.size, b"\0"))
+        for offset, part in parts.items():
+            content[offset : offset + len(part)] = part
+        volume.content, volume.allocated = bytes(content), sum(map(len, parts.values()))
+
     def slow(self) -> None:
         self._fleet.hold()
 
@@ -350,6 +363,16 @@ class LabWorld:
         pool = conn.storagePoolLookupByName("shared")
         self._volumes.append(name)
         pool.createXML(_VOLUME.format(name=name), 0)
+        conn.close()
+
+    def fill(self, side: Side, ref: VolumeRef, parts: Mapping[int, bytes]) -> None:
+        conn = self._open(self._uris[side.name])
+        volume = conn.storagePoolLookupByName(ref.pool).storageVolLookupByName(ref.volume)
+        for offset, part in parts.items():
+            stream = conn.newStream(0)
+            volume.upload(stream, offset, len(part), 0)
+            stream.send(part)
+            stream.finish()
         conn.close()
 
     def slow(self) -> None:

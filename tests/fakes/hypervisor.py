@@ -32,6 +32,7 @@ from migrator.model import (
     VolumeInfo,
 )
 from migrator.ports import Clock, Concurrency
+from tests.fakes.hypervisor_copies import FakeCopies
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 from tests.fakes.hypervisor_signals import FAST, FakeTiming, Signal
@@ -130,7 +131,7 @@ class FakeFleet:
         ]
 
 
-class FakeHypervisor(FakeSteering):
+class FakeHypervisor(FakeSteering, FakeCopies):
     """:class:`migrator.compute_agent.ports.Hypervisor`, one verb after the other."""
 
     # -- reading

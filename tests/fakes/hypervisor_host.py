@@ -22,6 +22,7 @@ from migrator.model import (
     HostTopology,
     Machines,
     Reason,
+    VolumeCopy,
 )
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
 from tests.fakes.hypervisor_pools import FakePools
@@ -63,6 +64,8 @@ class FakeHost:
         self.lacking_features: frozenset[str] = frozenset()
         self.fails: dict[str, Exception] = {}
         """Verb name -> what it raises; for faults that have no switch of their own."""
+        self.copied: list[VolumeCopy] = []
+        """Every volume that was copied from here, in order."""
         self.up = True
         self._listeners: list[Callable[[HypervisorEvent], None]] = []
 
