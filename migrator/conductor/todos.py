@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
-from migrator.errors import Broken, Fenced, MigratorError, Refused
+from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
 from migrator.messages import (
     FenceSource,
     FinishDestination,
@@ -35,6 +35,8 @@ from migrator.model import (
 )
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 IDLE_S = 30.0
 """Longest sleep of the loop; it is woken when something is written."""
@@ -97,10 +99,23 @@ class Todos:
         return IDLE_S if upcoming is None else min(max(upcoming, 0.05), IDLE_S)
 
     def _work_group(self, todos: Sequence[Todo]) -> None:
-        migration = self._context.stores.migrations.get(todos[0].migration_id)
+        get = self._context.stores.migrations.get
+        migration = self._written(lambda: get(todos[0].migration_id))
         for todo in todos:
             if not self._work(migration, todo):
                 return
+
+    def _written(self, ask: Callable[[], T]) -> T:
+        """Ask the database until it answers: what was done on a host is not forgotten because the record
+        of it could not be written, and every such write may be repeated."""
+        while True:
+            try:
+                return ask()
+            except Transient as error:
+                if not error.code.startswith("database.") or self._stopped:
+                    raise
+                LOG.warning("a to-do waits for the database: %s", error)
+                self._context.clock.sleep(AGAIN_S)
 
     def _work(self, migration: Migration, todo: Todo) -> bool:
         """One try; False when it must be tried again."""
@@ -120,25 +135,24 @@ class Todos:
             return False
         if todo.attempts >= ATTENTION_AFTER and self._waits_for(migration.id, todo):
             changes.setdefault("attention", None)
-        ended = stores.journal.finish_todo(todo, effects, **changes)
-        if ended is not None and ended.finished_at is not None:
-            self._settled(ended.instance_id)
+        ended = self._written(lambda: stores.journal.finish_todo(todo, effects, **changes))
+        # None: it had been done before, perhaps by the very write that was repeated.
+        if ended is None or ended.finished_at is not None:
+            self._settled(migration.instance_id)
         return True
 
     def _postpone(self, todo: Todo, error: MigratorError) -> None:
         attempts = todo.attempts + 1
         attention = f"{_waiting_for(todo)}{error.message}"
-        self._context.stores.journal.postpone_todo(
-            todo,
-            str(error),
-            pause_before(attempts),
-            attention if attempts >= ATTENTION_AFTER else None,
-        )
+        postpone = self._context.stores.journal.postpone_todo
+        flag = attention if attempts >= ATTENTION_AFTER else None
+        self._written(lambda: postpone(todo, str(error), pause_before(attempts), flag))
         self._context.todo.put(todo.id)
 
     def _waits_for(self, migration_id: str, todo: Todo) -> bool:
         """The flag is up for this to-do, and not for an alarm that has to stay."""
-        attention = self._context.stores.migrations.get(migration_id).attention
+        get = self._context.stores.migrations.get
+        attention = self._written(lambda: get(migration_id)).attention
         return attention is not None and attention.startswith(_waiting_for(todo))
 
 
@@ -196,6 +210,7 @@ def _came_back(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _finish_destination(context: Context, migration: Migration, todo: Todo) -> Done:
     request = FinishDestination(**_head(context, migration, todo), **todo.payload)
+    since = context.stores.hosts.get(todo.host).inventory_generation
     try:
         finished = send(todo.host, context.agents.finish_destination, request)
     except Refused as refused:
@@ -204,13 +219,18 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         # It arrived, and its owner has ended it since: nothing is left to settle.
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
-    _note_arrival(context, migration, todo.host, finished.view)
+    _note_arrival(context, migration, finished.view, (todo.host, since))
     return [], _statistics(finished.statistics)
 
 
-def _note_arrival(context: Context, migration: Migration, host: str, view: DomainView) -> None:
+def _note_arrival(
+    context: Context, migration: Migration, view: DomainView, asked: tuple[str, int]
+) -> None:
     """An agent that restarted may not have reported the guest yet: ended before it has, the migration
-    would leave the instance gone. What an agent did report is newer than this answer."""
+    would leave the instance gone. What an agent did report is newer than this answer.
+
+    :param asked: the host, and the last word heard of its agent before it was asked."""
+    host, since = asked
     instances = context.stores.instances
     reported = instances.sightings(migration.instance_id).get(host)
     if reported is not None and not reported.incoming:
@@ -227,15 +247,16 @@ def _note_arrival(context: Context, migration: Migration, host: str, view: Domai
         vcpus=known.vcpus,
         memory_mib=known.memory_mib,
     )
-    instances.record_sighting(host, known.id, arrived)
+    instances.record_look(host, known.id, arrived, since)
 
 
 def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
     request = ReleaseSource(**_head(context, migration, todo))
+    since = context.stores.hosts.get(todo.host).inventory_generation
     released = send(todo.host, context.agents.release_source, request)
     if released.view.state is DomainState.ABSENT:
         # The agent has just looked: its events may be later than this answer.
-        context.stores.instances.record_sighting(todo.host, migration.instance_id, None)
+        context.stores.instances.record_look(todo.host, migration.instance_id, None, since)
     return [DropClaim(todo.host)], _statistics(released.statistics)
 
 

@@ -41,9 +41,9 @@ def run(host: AgentContext, request: FenceSource) -> SourceFenced:
 
 
 def _check_ours(host: AgentContext, request: FenceSource, view: DomainView) -> None:
+    """By the mark alone: this command may arrive late, while the guest is on its way back here or has
+    returned, and that this process once sent it away says nothing about the domain that is here now."""
     if is_marked(view, request.migration_id, request.attempt):
-        return
-    if host.transfers.of_attempt(request.migration_id, request.attempt) is not None:
         return
     raise Refused(
         "command.stale",

@@ -71,9 +71,13 @@ def _write(host: AgentContext, request: FinishDestination, view: DomainView) -> 
 
 
 def _settle(host: AgentContext, request: FinishDestination, view: DomainView) -> None:
+    """With another migration's mark the guest is on its way to somewhere else: a command that comes that
+    late changes nothing."""
+    if view.mark is not None and view.mark.migration_id != request.migration_id:
+        return
     if view.persistent and view.autostart != request.autostart:
         host.hypervisor.set_autostart(request.instance_id, request.autostart)
-    if view.mark is not None and view.mark.migration_id == request.migration_id:
+    if view.mark is not None:
         host.hypervisor.set_mark(request.instance_id, None)
 
 
