@@ -77,6 +77,7 @@ CODES: Mapping[str, int] = {
     "pool.cannot": 422,
     "pool.missing": 422,
     "request.conflict": 409,
+    "report.stale": 409,
     "request.invalid": 400,
     "request.too_large": 413,
     "route.unknown": 404,

@@ -90,7 +90,7 @@ class DomainEvents:
             self._ports.stopping.wait(delay(attempt, AGAIN_S, AGAIN_MOST_S))
         if _is_arrival(event):
             self._inventory.look()
-        if self._inventory.untold() is not None:
+        if self._inventory.has_news:
             self._news()
 
     def _told(self, event: LifecycleEvent) -> bool:
@@ -110,9 +110,11 @@ class DomainEvents:
             bug = not isinstance(error, MigratorError)
             why = f"{event.event} of {event.name}"
             LOG.warning("%s could not be told: %s", why, error, exc_info=bug)
+            if isinstance(error, Refused):
+                self._inventory.count_from(error.facts.get("generation", 0))
             self._inventory.tell_all()
             return isinstance(error, Refused)
-        self._inventory.told_of(event.instance_id, message.summary)
+        self._inventory.told_of(event.instance_id, message.summary, message.generation)
         return True
 
     def _message(self, event: LifecycleEvent) -> DomainEvent | None:
@@ -155,6 +157,7 @@ class DomainEvents:
             detail=event.detail,
             view=view,
             summary=summary,
+            generation=self._inventory.number(),
         )
 
 

@@ -41,6 +41,8 @@ class Untold:
 
     snapshot: Snapshot
     missed: int
+    generation: int
+    """Its number among all the agent says about its guests."""
 
 
 class Inventory:
@@ -52,6 +54,8 @@ class Inventory:
         self._now: Snapshot | None = None
         self._told: Snapshot | None = None
         self._missed = 0
+        self._generation = 0
+        self._acknowledged = 0
         self._trouble: str | None = "libvirt has not been read yet"
         self._facts_at: float | None = None
         self._asked = 0
@@ -88,7 +92,7 @@ class Inventory:
             self._now = Snapshot(facts, domains)
             recovered = self._trouble is not None
             self._trouble = None
-        return recovered or self.untold() is not None
+        return recovered or self.has_news
 
     def _facts(self) -> HostFacts:
         """The host, and what of it guests may have."""
@@ -134,23 +138,49 @@ class Inventory:
 
     # -- what has been told
 
-    def untold(self) -> Untold | None:
-        """What a conductor has to be told whole; None when it is up to date, or when nothing is known
-        for sure: what was true before libvirt went away is not repeated as news."""
+    @property
+    def has_news(self) -> bool:
+        """A conductor has to be told everything. Not when nothing is known for sure: what was true
+        before libvirt went away is not repeated as news."""
         with self._lock:
-            if self._trouble is not None or self._now is None or self._now == self._told:
+            return self._trouble is None and self._now is not None and self._now != self._told
+
+    def untold(self) -> Untold | None:
+        """What a conductor has to be told whole, numbered; None without news."""
+        with self._lock:
+            if not self.has_news:
                 return None
-            return Untold(self._now, self._missed)
+            assert self._now is not None
+            return Untold(self._now, self._missed, self.number())
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the newest word a conductor has taken."""
+        with self._lock:
+            return self._acknowledged
+
+    def number(self) -> int:
+        """For the next word, an event or an inventory: one that says more has a higher number."""
+        with self._lock:
+            self._generation += 1
+            return self._generation
+
+    def count_from(self, generation: int) -> None:
+        """A conductor has heard word ``generation`` already, of this process or a former one."""
+        with self._lock:
+            self._generation = max(self._generation, generation)
 
     def told(self, untold: Untold) -> None:
         """A conductor has taken this."""
         with self._lock:
+            self._acknowledged = max(self._acknowledged, untold.generation)
             if untold.missed == self._missed:
                 self._told = untold.snapshot
 
-    def told_of(self, instance_id: str, summary: DomainSummary | None) -> None:
+    def told_of(self, instance_id: str, summary: DomainSummary | None, generation: int) -> None:
         """A conductor has taken one domain's state, with an event: no need to send all for it."""
         with self._lock:
+            self._acknowledged = max(self._acknowledged, generation)
             if self._told is not None:
                 self._told = self._told.having(instance_id, summary)
 

@@ -44,7 +44,6 @@ class Reporter:
         self._from_libvirt = ports.concurrency.inbox()
         self._look_now = ports.concurrency.inbox()
         self._beat_now = ports.concurrency.inbox()
-        self._generation = 0
         self._away = False
 
     def start(self) -> None:
@@ -124,14 +123,12 @@ class Reporter:
     def _report(self) -> bool:
         """Send one report; True when the conductor asks for all of it."""
         untold = self._inventory.untold()
-        if untold is not None:
-            self._generation += 1
         report = HostReport(
             host=self._ports.settings.host,
             incarnation=self._incarnation,
             agent_version=self._ports.settings.version,
             rpc_version=RPC_VERSION,
-            generation=self._generation,
+            generation=self._inventory.acknowledged if untold is None else untold.generation,
             addresses=self._ports.settings.addresses,
             libvirt_error=self._inventory.trouble(),
             facts=None if untold is None else untold.snapshot.facts,
@@ -148,7 +145,8 @@ class Reporter:
         if self._away:
             LOG.info("a conductor is back")
         self._away = False
-        if untold is not None:
+        self._inventory.count_from(answer.generation)
+        if untold is not None and not answer.resend:
             self._inventory.told(untold)
         if answer.resend:
             self._inventory.tell_all()

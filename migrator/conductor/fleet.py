@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from migrator.conductor.adoption import Settled, settle
 from migrator.conductor.context import Context
 from migrator.conductor.mailroom import Wake
+from migrator.conductor.ports import Heard
 from migrator.conductor.rivals import of_another_libvirt, two_agents
 from migrator.errors import MigratorError, Refused
 from migrator.messages import (
@@ -89,30 +90,48 @@ class Fleet:
         if request.facts is not None:
             hosts.set_facts(request.host, request.facts)
         if request.domains is not None:
+            return self._take_inventory(request, request.domains)
+        behind = (
+            before.incarnation != request.incarnation
+            or before.inventory_generation < request.generation
+            or before.facts is None
+        )
+        return HostReported(resend=behind, generation=before.inventory_generation)
+
+    def _take_inventory(
+        self, request: HostReport, domains: Sequence[DomainSummary]
+    ) -> HostReported:
+        heard = Heard(request.incarnation, request.generation)
+        try:
             with self._lock:
                 changed = self._context.stores.instances.record_sightings(
-                    request.host, request.domains
+                    request.host, domains, heard
                 )
-                hosts.set_inventory_generation(request.host, request.generation)
-            for instance_id in changed:
-                # One that cannot be settled now must not keep the others from it.
-                self.settle_quietly(instance_id)
-            return HostReported()
-        known = (before.incarnation, before.inventory_generation)
-        behind = known != (request.incarnation, request.generation) or before.facts is None
-        return HostReported(resend=behind)
+        except Refused as stale:
+            if stale.code != "report.stale":
+                raise
+            return HostReported(resend=True, generation=stale.facts["generation"])
+        for instance_id in changed:
+            # One that cannot be settled now must not keep the others from it.
+            self.settle_quietly(instance_id)
+        return HostReported(generation=request.generation)
 
     def domain_event(self, request: DomainEvent) -> Empty:
-        """The flow that waits for it first, then our own records."""
+        """The flow that waits for it first, wherever it is led, then our own records.
+
+        :raises Refused: ``report.stale``: something newer has been heard; the agent sends all anew.
+        """
         led_here = self._context.mail.deliver_by_instance(request.instance_id, request)
         instances = self._context.stores.instances
-        changed = instances.record_sighting(request.host, request.instance_id, request.summary)
-        if led_here:
-            return Empty()
-        known = instances.get(request.instance_id)
+        known = None if led_here else instances.get(request.instance_id)
+        moves = led_here or (known is not None and known.migration_id is not None)
         if known is not None and known.migration_id is not None:
             self._context.peers.relay(Relay(migration_id=known.migration_id, event=request))
-        elif changed:
+        heard = Heard(request.incarnation, request.generation) if request.generation else None
+        changed = instances.record_sighting(
+            request.host, request.instance_id, request.summary, heard
+        )
+        if changed and not moves:
             # Not a failure of the event's: told again, it would bring no change any more.
             self.settle_quietly(request.instance_id)
         return Empty()
@@ -196,13 +215,14 @@ class Fleet:
         for host, summary in seen.items():
             request = InstanceRef(instance_id=instance_id)
             try:
+                since = self._context.stores.hosts.get(host).inventory_generation
                 view = self._context.agents.inspect(host, request).view
             except MigratorError as error:
                 LOG.info("%s cannot be asked about %s again: %s", host, instance_id, error)
                 continue
             gone = view.state is DomainState.ABSENT
             now = None if gone else replace(summary, state=view.state, reason=view.reason)
-            instances.record_sighting(host, instance_id, now)
+            instances.record_look(host, instance_id, now, since)
 
     def settle_quietly(self, instance_id: str) -> None:
         """The same, from a worker that has more to do than to fail on it."""

@@ -152,6 +152,14 @@ class MigrationStore(Protocol):
     def open_todos(self, migration_id: str) -> Sequence[Todo]: ...
 
 
+@dataclass(frozen=True)
+class Heard:
+    """Which word of which agent process: a later one has a higher number, also across restarts."""
+
+    incarnation: str
+    generation: int
+
+
 class HostStore(Protocol):
     """Hosts, and what their agents say of them."""
 
@@ -172,8 +180,6 @@ class HostStore(Protocol):
         ...
 
     def set_facts(self, name: str, facts: HostFacts) -> None: ...
-
-    def set_inventory_generation(self, name: str, generation: int) -> None: ...
 
     def get(self, name: str) -> Host:
         """:raises Refused: ``host.unknown`` (facts ``known``: the names that are)."""
@@ -204,13 +210,29 @@ class InstanceStore(Protocol):
         """The same of every instance that any host has: id -> host -> what it said."""
         ...
 
-    def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
+    def record_sightings(
+        self, host: str, domains: Sequence[DomainSummary], heard: Heard
+    ) -> Sequence[str]:
         """Replace what ``host`` said; the ids of the instances whose sightings changed, appeared or
-        vanished."""
+        vanished.
+
+        :raises Refused: ``report.stale`` (facts ``generation``) when something newer has been heard."""
         ...
 
-    def record_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> bool:
-        """One domain of it; True when that changed anything."""
+    def record_sighting(
+        self, host: str, instance_id: str, domain: DomainSummary | None, heard: Heard | None = None
+    ) -> bool:
+        """One domain of it; True when that changed anything. ``heard`` None is what a conductor was told
+        by an agent of another release, in no order.
+
+        :raises Refused: ``report.stale`` (facts ``generation``) when something newer has been heard."""
+        ...
+
+    def record_look(
+        self, host: str, instance_id: str, domain: DomainSummary | None, since: int
+    ) -> bool:
+        """What a conductor has seen itself, asking the host after word number ``since``; True when that
+        changed anything. Nothing once a newer word has been heard."""
         ...
 
     def save(self, instance: Instance, use_claim: bool, held: Placement | None = None) -> None:

@@ -66,10 +66,6 @@ class SqlHostStore:
         """What the host is. Nothing for an unknown one."""
         self._set(name, facts=to_column(facts))
 
-    def set_inventory_generation(self, name: str, generation: int) -> None:
-        """Up to which change its inventory is stored. Nothing for an unknown host."""
-        self._set(name, inventory_generation=generation)
-
     def get(self, name: str) -> Host:
         """:raises Refused: ``host.unknown`` with the names that are known."""
         with self._database.reader() as connection:

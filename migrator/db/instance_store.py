@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import Exists, Select, Text, and_, case, cast, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
+from migrator.conductor.ports import Heard
 from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
+from migrator.db.hearing import hear, nothing_newer
 from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
 from migrator.db.tables import claims, instances, migrations, sightings
 from migrator.errors import Refused
@@ -96,12 +99,15 @@ class SqlInstanceStore:
             said.setdefault(instance_id, {})[host] = msgspec.convert(summary, DomainSummary)
         return said
 
-    def record_sightings(self, host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
+    def record_sightings(
+        self, host: str, domains: Sequence[DomainSummary], heard: Heard
+    ) -> Sequence[str]:
         """Replace what ``host`` said; the ids whose sightings changed, appeared or vanished."""
         query = select(sightings.c.instance_id, sightings.c.summary).where(sightings.c.host == host)
         said = {domain.id: to_column(domain) for domain in domains}
 
         def work(connection: Connection) -> Sequence[str]:
+            hear(connection, host, heard)
             before = {row.instance_id: row.summary for row in connection.execute(query)}
             new = {key: summary for key, summary in said.items() if before.get(key) != summary}
             vanished = sorted(before.keys() - said.keys())
@@ -113,23 +119,45 @@ class SqlInstanceStore:
 
         return self._database.write(work)
 
-    def record_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> bool:
+    def record_sighting(
+        self, host: str, instance_id: str, domain: DomainSummary | None, heard: Heard | None = None
+    ) -> bool:
         """One domain of it; True when that changed anything."""
+        write = self._one_sighting(host, instance_id, domain)
+
+        def work(connection: Connection) -> bool:
+            if heard is not None:
+                hear(connection, host, heard)
+            return connection.execute(write).first() is not None
+
+        return self._database.write(work)
+
+    def record_look(
+        self, host: str, instance_id: str, domain: DomainSummary | None, since: int
+    ) -> bool:
+        """The same of a conductor's own look; nothing once a newer word has been heard."""
+        write = self._one_sighting(host, instance_id, domain)
+
+        def work(connection: Connection) -> bool:
+            return (
+                nothing_newer(connection, host, since)
+                and connection.execute(write).first() is not None
+            )
+
+        return self._database.write(work)
+
+    def _one_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> Any:
         if domain is None:
             here = sightings.c.host == host, sightings.c.instance_id == instance_id
-            write = delete(sightings).where(*here).returning(sightings.c.host)
-        else:
-            seen = {"host": host, "instance_id": instance_id, "summary": to_column(domain)}
-            insert = self._database.insert(sightings).values(seen)
-            new = insert.excluded.summary
-            write = insert.on_conflict_do_update(
-                index_elements=["host", "instance_id"],
-                set_={"summary": new},
-                where=cast(sightings.c.summary, Text) != cast(new, Text),
-            ).returning(sightings.c.host)
-        return self._database.write(
-            lambda connection: connection.execute(write).first() is not None
-        )
+            return delete(sightings).where(*here).returning(sightings.c.host)
+        seen = {"host": host, "instance_id": instance_id, "summary": to_column(domain)}
+        insert = self._database.insert(sightings).values(seen)
+        new = insert.excluded.summary
+        return insert.on_conflict_do_update(
+            index_elements=["host", "instance_id"],
+            set_={"summary": new},
+            where=cast(sightings.c.summary, Text) != cast(new, Text),
+        ).returning(sightings.c.host)
 
     def _upsert_sightings(
         self, connection: Connection, host: str, said: Mapping[str, object]

@@ -23,7 +23,8 @@ class HostReport(Message, frozen=True):
     agent_version: str
     rpc_version: str
     generation: int
-    """Of the inventory; grows by one with each change."""
+    """With ``domains`` the number of this word of the agent's about its guests; without, the number of
+    the last one that was acknowledged. Inventories and events are counted together."""
     addresses: HostAddresses
     libvirt_error: str | None = None
     """Why the host's libvirt cannot be reached now."""
@@ -35,6 +36,8 @@ class HostReported(Message, frozen=True):
     """Whether the conductor wants the whole inventory with the next report."""
 
     resend: bool = False
+    generation: int = 0
+    """The number of the newest word that is stored: the agent goes on above it."""
 
 
 class DomainEvent(Message, frozen=True):
@@ -49,6 +52,8 @@ class DomainEvent(Message, frozen=True):
     view: DomainView
     summary: DomainSummary | None = None
     """None once the domain is gone."""
+    generation: int = 0
+    """See :class:`HostReport`; 0 of an agent that does not count its events."""
 
 
 class TransferProgress(Message, frozen=True):

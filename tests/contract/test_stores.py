@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+from migrator.conductor.ports import Heard
 from migrator.db import schema
 from migrator.db.stores import Patience
 from migrator.db.tables import metadata
@@ -33,6 +36,8 @@ from migrator.states import MigrationState as S
 from tests.contract.database_world import at_once
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from migrator.db.engine import Database
     from tests.contract.database_world import World
 
@@ -130,10 +135,12 @@ def test_registering_again_updates_addresses_and_keeps_the_rest(world: World) ->
     assert host.state is HostState.DISABLED
 
 
-def test_facts_and_inventory_generation_come_back_as_they_were_told(world: World) -> None:
+def test_facts_and_the_number_of_the_newest_word_come_back_as_they_were_told(
+    world: World,
+) -> None:
     facts = HostFacts(9_000_000, 7_002_000, "x86_64", 8, 16_384, ("local",), ("default", "br0"))
     world.stores.hosts.set_facts("h1", facts)
-    world.stores.hosts.set_inventory_generation("h1", 2**40)
+    world.stores.instances.record_sightings("h1", [], heard(2**40))
     host = world.stores.hosts.get("h1")
     assert (host.facts, host.inventory_generation) == (facts, 2**40)
     assert [one.name for one in world.stores.hosts.list()] == ["h1", "h2", "h3"]
@@ -252,8 +259,17 @@ def test_ambiguity_survives_the_database(world: World) -> None:
 # ---------------------------------------------------------------- sightings
 
 
+def heard(number: int) -> Heard:
+    """Of an agent that has not said who it is."""
+    return Heard("", number)
+
+
 def test_recording_an_inventory_names_what_changed_appeared_and_vanished(world: World) -> None:
-    record = world.stores.instances.record_sightings
+    numbers = itertools.count(1)
+
+    def record(host: str, domains: Sequence[DomainSummary]) -> Sequence[str]:
+        return world.stores.instances.record_sightings(host, domains, heard(next(numbers)))
+
     kept, changed, vanished, new = (domain(number) for number in range(4))
     assert set(record("h1", [kept, changed, vanished])) == {kept.id, changed.id, vanished.id}
     other = dataclasses.replace(changed, state=DomainState.PAUSED)
@@ -276,12 +292,48 @@ def test_every_host_has_its_own_sighting_of_a_domain(world: World) -> None:
     assert world.stores.instances.sightings(one.id) == {"h2": incoming}
 
 
+def test_a_word_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:
+    instances = world.stores.instances
+    one, two = domain(1), domain(2)
+    instances.record_sightings("h1", [one], heard(5))
+    assert instances.record_sighting("h1", two.id, two, heard(7))
+    for late in (
+        lambda: instances.record_sighting("h1", one.id, None, heard(6)),
+        lambda: instances.record_sighting("h1", two.id, None, heard(7)),
+        lambda: instances.record_sightings("h1", [], heard(4)),
+    ):
+        with pytest.raises(Refused) as refused:
+            late()
+        assert (refused.value.code, refused.value.facts["generation"]) == ("report.stale", 7)
+    assert instances.all_sightings() == {one.id: {"h1": one}, two.id: {"h1": two}}
+
+
+def test_a_word_of_a_former_agent_process_changes_nothing(world: World) -> None:
+    world.stores.hosts.heartbeat("h1", "new", "1.0", "")
+    one = domain(1)
+    with pytest.raises(Refused) as refused:
+        world.stores.instances.record_sighting("h1", one.id, one, Heard("old", 9))
+    assert refused.value.code == "report.stale"
+    assert world.stores.instances.record_sighting("h1", one.id, one, Heard("new", 1))
+
+
+def test_a_look_is_recorded_only_while_nothing_newer_has_been_heard(world: World) -> None:
+    instances = world.stores.instances
+    one = domain(1)
+    instances.record_sightings("h1", [one], heard(5))
+    assert not instances.record_look("h1", one.id, None, since=4)
+    assert instances.sightings(one.id) == {"h1": one}
+    assert instances.record_look("h1", one.id, None, since=5)
+    assert instances.sightings(one.id) == {}
+
+
 def test_two_conductors_may_record_the_same_inventory_at_once(world: World) -> None:
     domains = [domain(number) for number in range(50)]
-    answers = at_once(
-        *(lambda: world.stores.instances.record_sightings("h1", domains) for _ in range(4))
-    )
-    assert not [answer for answer in answers if isinstance(answer, MigratorError)]
+    record = world.stores.instances.record_sightings
+    words = [functools.partial(record, "h1", domains, heard(number)) for number in range(1, 5)]
+    answers = at_once(*words)
+    errors = {answer.code for answer in answers if isinstance(answer, MigratorError)}
+    assert errors <= {"report.stale"}
     assert world.stores.instances.sightings(domains[0].id) == {"h1": domains[0]}
 
 

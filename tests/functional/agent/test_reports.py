@@ -75,7 +75,6 @@ def test_a_libvirt_that_is_away_is_said_and_its_guests_are_not_called_gone(
 
 def test_a_change_is_told_with_an_event_and_not_with_the_whole_inventory(world: World) -> None:
     world.until(lambda: world.reports.known("h1").get(world.guest) == "running")
-    generation = from_host(world, "h1")[-1].generation
     world.h1.host.suspend(world.guest)
     world.until(lambda: ("suspended", "paused") in world.reports.names())
     event = next(event for event in world.reports.events if event.event == "suspended")
@@ -84,7 +83,7 @@ def test_a_change_is_told_with_an_event_and_not_with_the_whole_inventory(world: 
     assert event.summary.state is DomainState.PAUSED
     beats = len(from_host(world, "h1"))
     world.until(lambda: len(from_host(world, "h1")) >= beats + 3)
-    assert from_host(world, "h1")[-1].generation == generation
+    assert all(report.domains is None for report in from_host(world, "h1")[beats:])
 
 
 def test_a_domain_that_is_gone_is_told_without_a_summary(world: World) -> None:

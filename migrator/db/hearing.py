@@ -1,0 +1,44 @@
+"""What keeps an old word of an agent's from overwriting a newer one.
+
+A message may arrive long after its sender gave it up: it waited in a queue, or with a conductor that
+stood still. So an agent numbers what it says about its guests, and the number of the newest word that
+is stored stands in its host's row; whatever writes a sighting compares it in the same transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from migrator.conductor.ports import Heard
+from migrator.db.tables import hosts
+from migrator.errors import Refused
+
+
+def hear(connection: Connection, host: str, heard: Heard) -> None:
+    """Let this word count, if none newer has. :raises Refused: ``report.stale``."""
+    newest = (
+        update(hosts)
+        .where(
+            hosts.c.name == host,
+            hosts.c.incarnation == heard.incarnation,
+            hosts.c.inventory_generation < heard.generation,
+        )
+        .values(inventory_generation=heard.generation)
+    )
+    if connection.execute(newest).rowcount == 1:
+        return
+    known = select(hosts.c.inventory_generation).where(hosts.c.name == host)
+    stored = connection.execute(known).scalar() or 0
+    raise Refused(
+        "report.stale",
+        f"word {heard.generation} of the agent of {host} came after a newer one, number {stored}; "
+        "send everything anew",
+        generation=stored,
+    )
+
+
+def nothing_newer(connection: Connection, host: str, since: int) -> bool:
+    """Word ``since`` is still the newest; the host's row is locked, so that it stays so."""
+    row = select(hosts.c.inventory_generation).where(hosts.c.name == host).with_for_update()
+    return connection.execute(row).scalar() == since
