@@ -1,0 +1,44 @@
+"""Every step boundary times everything that can happen, enumerated from a run without any fault."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from tests.simulation.plan import FAULTS, Plan, Trigger, single_fault
+from tests.simulation.run import run
+
+COMMITTED = "database committed"
+"""Every commit is a boundary of its own; of the other points the first of each kind is."""
+NO_BOUNDARY = frozenset({"lock", "database read", "database write"})
+
+
+@functools.cache
+def boundaries() -> Sequence[Trigger]:
+    """Where a fault may strike a migration that goes well."""
+    undisturbed = run(Plan(seed=0, yields=0.0))
+    assert undisturbed.violations == [], undisturbed
+    found = []
+    for (role, label), times in sorted(undisturbed.points.items()):
+        if label in NO_BOUNDARY or role == "libvirt":
+            continue
+        most = times if label == COMMITTED else 1
+        found += [Trigger(role, label, nth) for nth in range(1, most + 1)]
+    return found
+
+
+@functools.cache
+def cases() -> Sequence[Plan]:
+    """The whole matrix, in an order that any beginning of is a sample of."""
+    pairs = [(kind, trigger) for trigger in boundaries() for kind in FAULTS]
+    stride = _coprime(len(pairs))
+    mixed = [pairs[(place * stride) % len(pairs)] for place in range(len(pairs))]
+    return [single_fault(seed, kind, trigger) for seed, (kind, trigger) in enumerate(mixed)]
+
+
+def _coprime(length: int) -> int:
+    """A step that visits every place of a ring of that length once."""
+    step = int(length * 0.618)
+    while any(step % factor == 0 and length % factor == 0 for factor in range(2, length + 1)):
+        step += 1
+    return step

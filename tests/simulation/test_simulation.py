@@ -1,0 +1,79 @@
+"""Thousands of migrations with faults, each run a function of its seed; none may break a rule."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.simulation.matrix import cases
+from tests.simulation.plan import Plan, Trigger, random_plan, single_fault
+from tests.simulation.run import Report, run
+
+WHOLE = bool(os.environ.get("MIGRATOR_SIMULATE_ALL"))
+"""`tools/test --faults full` sets it: ten times as many random runs, and the whole matrix."""
+RANDOM_RUNS = 12_000 if WHOLE else 1_200
+MATRIX_RUNS = 100_000 if WHOLE else 800
+CHUNKS = 10
+AGENT_OR_CONDUCTOR_DIED = ("kill_conductor", "kill_source_agent", "kill_destination_agent")
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What the processes log about their faults is of interest when a run is replayed."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def played(word: str, plans: Sequence[tuple[int, Plan]]) -> list[Report]:
+    """All of them. :raises AssertionError: with the story of the first that broke a rule."""
+    reports = []
+    for number, plan in plans:
+        report = run(plan)
+        replay = f"replay: python -m tests.simulation --{word} {number}"
+        assert not report.violations, f"{replay}\n{report}"
+        reports.append(report)
+    return reports
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_random_faults_break_no_rule(chunk: int) -> None:
+    seeds = range(chunk, RANDOM_RUNS, CHUNKS)
+    reports = played("seed", [(seed, random_plan(seed)) for seed in seeds])
+    ends = Counter(end for report in reports for end in report.ends)
+    assert ends["completed"] > len(reports) / 2
+    assert ends.keys() >= {"completed", "failed", "cancelled"}
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_fault_at_a_step_boundary_breaks_no_rule(chunk: int) -> None:
+    numbered = list(enumerate(cases()[:MATRIX_RUNS]))[chunk::CHUNKS]
+    reports = played("case", numbered)
+    assert sum(bool(report.struck) for report in reports) > 0.6 * len(reports)
+
+
+def test_nearly_every_migration_whose_agent_or_conductor_dies_completes() -> None:
+    plans = [plan for plan in cases() if plan.faults[0].kind in AGENT_OR_CONDUCTOR_DIED]
+    sample = plans if WHOLE else plans[:200]
+    ends = Counter(end for plan in sample for end in run(plan).ends)
+    asked_and_led = sum(ends.values()) - sum(
+        times for end, times in ends.items() if end not in ("completed", "failed", "cancelled")
+    )
+    assert ends["completed"] >= 0.95 * asked_and_led, ends
+
+
+def test_a_seed_plays_the_same_way_every_time() -> None:
+    for seed in (3, 5, 8):
+        first, second = run(random_plan(seed)), run(random_plan(seed))
+        assert first.story == second.story
+        assert (first.switches, first.virtual_s) == (second.switches, second.virtual_s)
+
+
+def test_a_rule_that_is_broken_is_seen() -> None:
+    """The witness itself: a guest that starts a second time is no matter of opinion."""
+    plan = single_fault(1, "guest_is_started_twice", Trigger(after_s=2.0))
+    assert any("at once" in each for each in run(plan).violations)

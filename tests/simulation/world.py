@@ -1,0 +1,194 @@
+"""A whole fleet in one thread: real conductors and agents over fake hosts, and the run's hand on it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from sqlalchemy import text
+
+from migrator.compute_agent.agent import Agent
+from migrator.compute_agent.ports import Hypervisor
+from migrator.compute_agent.rpcapi import AgentClient
+from migrator.compute_agent.settings import AgentSettings
+from migrator.conductor.conductor import Conductor, Outside
+from migrator.conductor.ports import Stores
+from migrator.conductor.rpcapi import ConductorClient
+from migrator.conductor.settings import ConductorSettings
+from migrator.db.stores import Patience, open_stores
+from migrator.errors import MigratorError, Refused
+from migrator.messages import (
+    AGENT_METHODS,
+    AGENT_TOPIC,
+    CONDUCTOR_METHODS,
+    CONDUCTOR_TOPIC,
+    Migrate,
+)
+from migrator.model import HostAddresses
+from migrator.rpc import Bus
+from tests.fakes.hypervisor import FakeDisk, FakeGuest, FakeTiming
+from tests.simulation.database import SimDatabase
+from tests.simulation.hosts import SeenByAgent, SimFleet
+from tests.simulation.network import Network, SimBus
+from tests.simulation.plan import Plan
+from tests.simulation.scheduler import START, Process, Scheduler, SimClock, SimConcurrency
+
+ASK_AGAIN_S = 1.0
+MOST_ASKS = 120
+LEASE_S = 10.0
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, plan: Plan, database: SimDatabase) -> None:
+        self.plan = plan
+        self.scheduler = Scheduler(plan.seed, plan.yields)
+        self.fleet = SimFleet(self.scheduler, FakeTiming(copy_s=plan.copy_s))
+        self.network = Network(self.scheduler)
+        self.database = database
+        database.empty()
+        database.time = lambda: START + timedelta(seconds=self.scheduler.time)
+        database.point = self.scheduler.point
+        self.operator = Process("operator")
+        self.conductors: dict[str, Process] = {}
+        self.agents: dict[str, Process] = {}
+        self.guests: dict[str, FakeGuest] = {}
+        self.answers: dict[str, str] = {}
+        """instance id -> migration id, or the code of the refusal."""
+        self.asked: list[str] = []
+        self.refusals: list[str] = []
+        self.paused_by_user: set[str] = set()
+        self.log: list[str] = []
+        self._skew = dict(plan.skew)
+        for number in range(1, plan.hosts + 1):
+            self.fleet.add_host(f"h{number}")
+        self.fleet.share_pool("shared", list(self.fleet.hosts))
+
+    # -- processes
+
+    def start_conductor(self, name: str) -> None:
+        process = Process(name)
+        self.conductors[name] = process
+        bus = cast(Bus, SimBus(self.network, process))
+        clock = SimClock(self.scheduler, process)
+        settings = ConductorSettings(name=name, encryption="off", lease_s=LEASE_S)
+        stores = open_stores(self.database, clock.now, Patience(settings.host_down_s))
+        outside = Outside(
+            AgentClient(bus), ConductorClient(bus), clock, SimConcurrency(self.scheduler, process)
+        )
+        conductor = Conductor(settings, stores, outside)
+        conductor.start()
+        self.network.serve(process, (CONDUCTOR_TOPIC, name), CONDUCTOR_METHODS, conductor.endpoint)
+
+    def start_agent(self, name: str) -> None:
+        process = Process(name, self._skew.get(name, 0.0))
+        self.agents[name] = process
+        bus = cast(Bus, SimBus(self.network, process))
+        seen = SeenByAgent(self.fleet.hosts[name], self.fleet, process)
+        settings = AgentSettings(name, addresses(name), encryption="off")
+        agent = Agent(
+            cast(Hypervisor, seen),
+            SimClock(self.scheduler, process),
+            SimConcurrency(self.scheduler, process),
+            ConductorClient(bus),
+            settings,
+        )
+        agent.start()
+        self.network.serve(process, (AGENT_TOPIC, name), AGENT_METHODS, agent.endpoint)
+
+    # -- guests and migrations
+
+    def add_guests(self) -> None:
+        for number, wanted in enumerate(self.plan.guests, start=1):
+            name = f"g{number}"
+            disks = (FakeDisk("shared", f"{name}-vda"),) if wanted.disk else ()
+            guest = FakeGuest(
+                name,
+                SimConcurrency(self.scheduler, self.operator).fresh_id(),
+                persistent=wanted.persistent,
+                autostart=wanted.autostart,
+                disks=disks,
+            )
+            for host in self.fleet.hosts.values():
+                pool = host.pools["shared"]
+                pool.storage.volumes.add(f"{name}-vda")
+                pool.known.add(f"{name}-vda")
+            self.guests[guest.id] = guest
+            self.fleet.hosts["h1"].add_guest(guest)
+            if wanted.paused:
+                self.fleet.hosts["h1"].suspend(guest.id)
+
+    def act(self, name: str, work: Callable[[], None]) -> None:
+        """Do it now, before anybody else goes on."""
+        self.scheduler.spawn(self.operator, name, work, urgent=True)
+
+    def ask_to_migrate(self, instance_id: str, target: str | None, request_id: str) -> None:
+        """As an operator's script would: again, with the same request id, until there is an answer."""
+        self.asked.append(request_id)
+        client = ConductorClient(cast(Bus, SimBus(self.network, self.operator)))
+
+        def work() -> None:
+            for _ in range(MOST_ASKS):
+                try:
+                    wanted = Migrate(instance=instance_id, host=target, request_id=request_id)
+                    self.answers[request_id] = client.migrate(wanted).id
+                    return
+                except Refused as refused:
+                    self.answers[request_id] = refused.code
+                    self.refusals.append(str(refused))
+                    return
+                except MigratorError as error:
+                    self.say(f"asked in vain: {error}")
+                    SimClock(self.scheduler, self.operator).sleep(ASK_AGAIN_S)
+            self.answers[request_id] = "nobody answers"
+
+        self.scheduler.spawn(self.operator, f"migrate-{instance_id[:4]}", work)
+
+    # -- looking
+
+    def stores(self) -> Stores:
+        """The database as it is, from outside of any process."""
+        return open_stores(self.database, lambda: START + timedelta(seconds=self.scheduler.time))
+
+    def count(self, query: str) -> int:
+        """One number out of the database, however ill it is."""
+        return int(self.rows(query)[0][0])
+
+    def rows(self, query: str) -> list[Any]:
+        with self.database.peek() as connection:
+            return list(connection.execute(text(query)).all())
+
+    def leader(self) -> Process:
+        """The conductor that leads the first migration, or any that lives."""
+        rows = self.rows("SELECT leader FROM migrations WHERE leader IS NOT NULL LIMIT 1")
+        named = self.conductors.get(rows[0][0]) if rows else None
+        living = [each for each in self.conductors.values() if each.alive]
+        if named is not None and named.alive:
+            return named
+        return living[0] if living else next(iter(self.conductors.values()))
+
+    def say(self, what: str) -> None:
+        """For the story of a run that went wrong."""
+        self.log.append(f"{self.scheduler.time:9.3f}  {what}")
+
+    def close(self) -> None:
+        self.database.point = lambda label: None
+        try:
+            self.scheduler.end()
+        except Exception:
+            self.log.append(traceback.format_exc())
+
+
+def addresses(name: str) -> HostAddresses:
+    """Of a fake host."""
+    number = int(name.removeprefix("h"))
+    return HostAddresses(
+        libvirt_uri="qemu:///system",
+        peer_uri=f"qemu+tcp://{name}/system",
+        control_address=f"10.0.0.{number}",
+        migration_address=f"10.1.0.{number}",
+        disk_address=f"10.1.0.{number}",
+    )
