@@ -65,7 +65,8 @@ class World:
         self._skew = dict(plan.skew)
         for number in range(1, plan.hosts + 1):
             self.fleet.add_host(f"h{number}")
-        self.fleet.share_pool("shared", list(self.fleet.hosts))
+        volumes = [f"g{number}-vda" for number, _ in enumerate(plan.guests, start=1)]
+        self.fleet.share_pool("shared", list(self.fleet.hosts), volumes=volumes)
 
     # -- processes
 
@@ -112,10 +113,6 @@ class World:
                 autostart=wanted.autostart,
                 disks=disks,
             )
-            for host in self.fleet.hosts.values():
-                pool = host.pools["shared"]
-                pool.storage.volumes.add(f"{name}-vda")
-                pool.known.add(f"{name}-vda")
             self.guests[guest.id] = guest
             self.fleet.hosts["h1"].add_guest(guest)
             if wanted.paused:
