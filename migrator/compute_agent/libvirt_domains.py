@@ -21,6 +21,7 @@ from migrator.compute_agent.libvirt_names import (
     statistics,
 )
 from migrator.compute_agent.ports import DomainDescription
+from migrator.compute_agent.requested import requested
 from migrator.errors import Refused
 from migrator.model import (
     ACTIVE_STATES,
@@ -168,6 +169,8 @@ def _summary(domain: libvirt.virDomain) -> DomainSummary:
     state, reason = state_and_reason(*domain.state())
     _, memory_kib, _, vcpus, _ = domain.info()
     arriving = state is DomainState.PAUSED and reason in _ARRIVING
+    xml = domain.XMLDesc(0)
+    has = held(xml)
     return DomainSummary(
         id=domain.UUIDString(),
         name=domain.name(),
@@ -177,7 +180,8 @@ def _summary(domain: libvirt.virDomain) -> DomainSummary:
         vcpus=vcpus,
         memory_mib=-(-memory_kib // KIB_PER_MIB),
         incoming=arriving and incoming_job(domain),
-        held=held(domain.XMLDesc(0)) if state in ACTIVE_STATES else None,
+        held=has if state in ACTIVE_STATES else None,
+        spec=requested(xml, has),
     )
 
 

@@ -16,6 +16,7 @@ from migrator.model import (
     Instance,
     InstanceStatus,
     Reason,
+    Wishes,
 )
 
 _LEAVING = frozenset({Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
@@ -54,6 +55,8 @@ def settle(
         candidates=candidates,
         migration_id=known.migration_id if known else None,
         updated_at=known.updated_at if known else None,
+        spec=domain.spec or (known.spec if known else None),
+        wishes=known.wishes if known else Wishes(),
     )
     if settled == known:
         return None

@@ -19,12 +19,14 @@ from migrator.model import (
     Host,
     HostAddresses,
     HostFacts,
+    HostMark,
     HostState,
     Instance,
     Migration,
     MigrationEvent,
     Placement,
     Todo,
+    Wishes,
 )
 from migrator.states import MigrationState
 
@@ -189,6 +191,12 @@ class HostStore(Protocol):
 
     def set_state(self, name: str, state: HostState) -> Host: ...
 
+    def set_labels(self, name: str, tags: Sequence[str], zone: str | None) -> Host: ...
+
+    def marks(self) -> Sequence[HostMark]:
+        """Of every host, by name: cheap enough to ask for before every decision."""
+        ...
+
 
 class InstanceStore(Protocol):
     """Instances."""
@@ -241,6 +249,14 @@ class InstanceStore(Protocol):
         ``use_claim`` keeps exactly one ``use`` claim of its size on its owner (none without), with the
         parts of the host it was seen to have (None: those it is known to have), in the same
         transaction, unless a migration of it is unfinished."""
+        ...
+
+    def set_wishes(self, instance_id: str, wishes: Wishes) -> None:
+        """What its operator wants, the whole of it. Nothing for an unknown one."""
+        ...
+
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """group -> the ids of the instances that are in it, for affinity or against it."""
         ...
 
     def keep_use_claim(self, instance: Instance, held: Placement) -> None:

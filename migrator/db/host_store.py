@@ -13,7 +13,7 @@ from migrator.db.engine import Database
 from migrator.db.rows import host_from, storable, to_column, to_columns
 from migrator.db.tables import hosts
 from migrator.errors import Refused
-from migrator.model import Host, HostAddresses, HostFacts, HostState
+from migrator.model import Host, HostAddresses, HostFacts, HostMark, HostState
 
 SILENT_S = 30.0
 """An agent that has not reported for this long counts as down."""
@@ -31,13 +31,16 @@ class SqlHostStore:
         # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
         alive = case((heard, true()), else_=false())
         self._select = select(*hosts.columns, alive.label("alive"))
+        known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
+        self._marks = select(*known, alive).order_by(hosts.c.name)
 
     def register(self, name: str, addresses: HostAddresses) -> None:
         """Make the host known (enabled), or update its addresses."""
         columns = to_columns(addresses)
         insert = self._database.insert(hosts).values(name=name, state=HostState.ENABLED, **columns)
+        changed = {**columns, "revision": hosts.c.revision + 1}
         with self._database.writer() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=columns))
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=changed))
 
     def heartbeat(
         self,
@@ -64,7 +67,7 @@ class SqlHostStore:
 
     def set_facts(self, name: str, facts: HostFacts) -> None:
         """What the host is. Nothing for an unknown one."""
-        self._set(name, facts=to_column(facts))
+        self._set(name, facts=to_column(facts), revision=hosts.c.revision + 1)
 
     def get(self, name: str) -> Host:
         """:raises Refused: ``host.unknown`` with the names that are known."""
@@ -82,8 +85,19 @@ class SqlHostStore:
 
     def set_state(self, name: str, state: HostState) -> Host:
         """:raises Refused: ``host.unknown``."""
-        self._set(name, state=state.value)
+        self._set(name, state=state.value, revision=hosts.c.revision + 1)
         return self.get(name)
+
+    def set_labels(self, name: str, tags: Sequence[str], zone: str | None) -> Host:
+        """:raises Refused: ``host.unknown``."""
+        labels = {"tags": sorted(set(tags)), "zone": zone}
+        self._set(name, **labels, revision=hosts.c.revision + 1)
+        return self.get(name)
+
+    def marks(self) -> Sequence[HostMark]:
+        """Of every host, by name: cheap enough to ask for before every decision."""
+        with self._database.reader() as connection:
+            return [HostMark(*row) for row in connection.execute(self._marks)]
 
     def _set(self, name: str, **columns: Any) -> None:
         if storable(name):

@@ -24,6 +24,7 @@ from migrator.model import (
     Instance,
     InstanceStatus,
     Placement,
+    Wishes,
     has_same_parts,
 )
 
@@ -183,7 +184,7 @@ class SqlInstanceStore:
         left as they are, so that a look at a host from before the switch cannot undo the switch.
         """
         moving = _moving(instance)
-        columns = to_columns(instance, leave_out=("id", "migration_id"))
+        columns = to_columns(instance, leave_out=("id", "migration_id", "wishes"))
         columns["updated_at"] = self._now()
         kept = {**columns, "host": case((moving, instances.c.host), else_=instance.host)}
         insert = self._database.insert(instances).values(id=instance.id, **columns)
@@ -194,6 +195,26 @@ class SqlInstanceStore:
                 self._keep_use_claim(connection, instance, use_claim, held)
 
         self._database.write(work)
+
+    def set_wishes(self, instance_id: str, wishes: Wishes) -> None:
+        """The whole of them. Nothing for an unknown instance."""
+        change = update(instances).where(instances.c.id == instance_id)
+        with self._database.writer() as connection:
+            connection.execute(change.values(wishes=to_column(wishes)))
+
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """group -> the ids of the instances in it; those that are gone are in none."""
+        query = select(instances.c.id, instances.c.wishes).where(
+            cast(instances.c.wishes, Text) != "{}", instances.c.status != InstanceStatus.GONE
+        )
+        with self._database.reader() as connection:
+            rows = connection.execute(query).all()
+        found: dict[str, set[str]] = {}
+        for instance_id, wished in rows:
+            wishes = msgspec.convert(wished, Wishes)
+            for group in (*wishes.affinity, *wishes.anti_affinity):
+                found.setdefault(group, set()).add(instance_id)
+        return {group: frozenset(members) for group, members in found.items()}
 
     def keep_use_claim(self, instance: Instance, held: Placement) -> None:
         """The parts of its host that it was seen to have become its claim's, unless it is moving."""

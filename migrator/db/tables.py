@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 from migrator.db.columns import UtcDateTime
@@ -52,6 +53,9 @@ hosts = Table(
     Column("facts", _Json),
     Column("inventory_generation", BigInteger, nullable=False, default=0),
     Column("claims_generation", BigInteger, nullable=False, default=0),
+    Column("tags", _Json, nullable=False, default=[], server_default=text("'[]'")),
+    Column("zone", String(255)),
+    Column("revision", BigInteger, nullable=False, default=0, server_default=text("0")),
 )
 
 instances = Table(
@@ -65,6 +69,8 @@ instances = Table(
     Column("memory_mib", BigInteger, nullable=False),
     Column("persistent", Boolean, nullable=False),
     Column("candidates", _Json, nullable=False),
+    Column("spec", _Json),
+    Column("wishes", _Json, nullable=False, default={}, server_default=text("'{}'")),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 

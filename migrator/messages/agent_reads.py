@@ -11,6 +11,7 @@ from migrator.model import (
     DiskLayer,
     DomainView,
     Refusal,
+    RequestSpec,
     Statistics,
 )
 
@@ -82,6 +83,8 @@ class SourceFacts(Message, frozen=True):
     """What cannot migrate live, one sentence each."""
     libvirt_version: int
     hypervisor_version: int
+    spec: RequestSpec | None = None
+    """What it needs wherever it goes; None from an agent that does not tell it yet."""
 
 
 class PoolIdentity(Message, frozen=True):

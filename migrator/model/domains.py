@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.model.placement import Placement
+from migrator.model.requests import RequestSpec
 from migrator.model.words import ACTIVE_STATES, DomainState, Reason
 
 
@@ -84,3 +85,5 @@ class DomainSummary:
     """A migration is bringing it here: not this host's guest yet."""
     held: Placement | None = None
     """Which parts of the host it has; None while it does not run."""
+    spec: RequestSpec | None = None
+    """What it needs wherever it goes; None from an agent that does not tell it yet."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrator.model.placement import Placement
+from migrator.model.requests import RequestSpec, Wishes
 from migrator.model.topology import HostTopology, Machines
 from migrator.model.words import ClaimPurpose, HostState, InstanceStatus
 
@@ -61,6 +62,22 @@ class Host:
     facts: HostFacts | None
     inventory_generation: int
     claims_generation: int
+    tags: tuple[str, ...] = ()
+    """What operators know of it, for guests that ask for it."""
+    zone: str | None = None
+    """Where it stands: what fails together."""
+    revision: int = 0
+    """Grows with whatever an operator or its facts change of it."""
+
+
+class HostMark(NamedTuple):
+    """A host that shows the same mark twice has not changed in between, nor have its claims."""
+
+    name: str
+    revision: int
+    claims_generation: int
+    why_down: str
+    alive: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,10 @@ class Instance:
     migration_id: str | None = None
     """Its unfinished migration."""
     updated_at: datetime | None = None
+    spec: RequestSpec | None = None
+    """What its domain says it needs; None until an agent has told it."""
+    wishes: Wishes = field(default_factory=Wishes)
+    """What its operator wants besides."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from migrator.model.topology import DeviceKind
 
@@ -75,8 +75,9 @@ class PciRequest:
     """Some devices of one sort."""
 
     id: str
+    """Of one that is derived from a domain: the device's address on the host it is on."""
     match: tuple[PciMatch, ...]
-    """Any of these."""
+    """Any of these. None at all while nobody has said what the device is: nothing would do."""
     count: int = 1
     numa: PciNuma = PciNuma.LEGACY
     live: PciLive = PciLive.REFUSE
@@ -127,19 +128,26 @@ class Wishes:
     """Its host must have all of them."""
     forbidden_tags: tuple[str, ...] = ()
     zone: str | None = None
+    threads: ThreadPolicy | None = None
+    """None: siblings where there are some."""
+    pci_numa: PciNuma | None = None
+    """Of all its devices; None: in one of its cells, or where the host does not say."""
+    pci_live: PciLive | None = None
+    """Of all its devices; None: as its domain says."""
 
 
 @dataclass(frozen=True)
 class RequestSpec:
-    """Everything a place for one instance is chosen by. A move's own (its mode, its target, hosts it has
-    tried) is never written here."""
+    """What an instance's domain says that a place for it is chosen by. A move's own (its mode, its
+    target, hosts it has tried) is never written here."""
 
     resources: ResourceRequest
     arch: str = ""
     machine: str = ""
     virt_type: str = ""
-    cpu_xml: str | None = None
-    """The CPU as running."""
+    cpu_model: str = ""
+    """By name or mode; the checks compare all of it."""
+    firmware: str = ""
+    """``efi`` or a loader's path; empty for the machine's own BIOS."""
     pools: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    wishes: Wishes = field(default_factory=Wishes)

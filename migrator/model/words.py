@@ -105,6 +105,11 @@ class HostState(enum.StrEnum):
 
     ENABLED = "enabled"
     DISABLED = "disabled"
+    """Nothing new comes; what is there stays."""
+    DRAINING = "draining"
+    """Nothing comes, and what is there goes."""
+    MAINTENANCE = "maintenance"
+    """Nothing comes; its operator works on it."""
 
 
 class ClaimPurpose(enum.StrEnum):

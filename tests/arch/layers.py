@@ -64,6 +64,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.compute_agent.disk_xml": Layer.ADAPTERS,
     "migrator.compute_agent.host_topology": Layer.ADAPTERS,
     "migrator.compute_agent.held": Layer.ADAPTERS,
+    "migrator.compute_agent.requested": Layer.ADAPTERS,
     "migrator.compute_agent.libvirt_*": Layer.ADAPTERS,
     "migrator.compute_agent.rpcapi": Layer.ADAPTERS,
     "migrator.conductor.rpcapi": Layer.ADAPTERS,

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,10 @@ from migrator.model import (
     InstanceStatus,
     Mode,
     Reason,
+    RequestSpec,
+    ResourceRequest,
     TodoKind,
+    Wishes,
 )
 from migrator.states import MigrationState as S
 from tests.contract.database_world import at_once
@@ -146,6 +150,39 @@ def test_facts_and_the_number_of_the_newest_word_come_back_as_they_were_told(
     assert [one.name for one in world.stores.hosts.list()] == ["h1", "h2", "h3"]
 
 
+def test_a_host_keeps_its_tags_and_its_zone(world: World) -> None:
+    world.stores.hosts.set_labels("h1", ["ssd", "gpu", "ssd"], "row-1")
+    host = world.stores.hosts.get("h1")
+    assert (host.tags, host.zone) == (("gpu", "ssd"), "row-1")
+    world.stores.hosts.set_labels("h1", [], None)
+    host = world.stores.hosts.get("h1")
+    assert (host.tags, host.zone) == ((), None)
+
+
+def test_a_hosts_mark_changes_with_whatever_a_decision_depends_on(world: World) -> None:
+    hosts = world.stores.hosts
+    changes: list[Callable[[], object]] = [
+        lambda: hosts.register("h1", HostAddresses("a", "b", "c", "d", "e")),
+        lambda: hosts.set_facts("h1", HostFacts(1, 1, "x86_64", 8, 1024)),
+        lambda: hosts.set_state("h1", HostState.DRAINING),
+        lambda: hosts.set_labels("h1", ["ssd"], None),
+        lambda: hosts.heartbeat("h1", "i1", "1.0", ""),
+        lambda: hosts.heartbeat("h1", "i1", "1.0", "libvirt is away"),
+        lambda: world.instance("web1", host="h1"),
+    ]
+    before = hosts.marks()
+    assert [mark.name for mark in before] == ["h1", "h2", "h3"]
+    for number, change in enumerate(changes):
+        change()
+        after = hosts.marks()
+        assert after[0] != before[0], number
+        assert after[1:] == before[1:]
+        before = after
+    hosts.heartbeat("h1", "i1", "1.0", "libvirt is away")
+    hosts.set_inventory_generation("h1", 77)
+    assert hosts.marks() == before
+
+
 @pytest.mark.parametrize("name", ["h9", "", "h1\0", "\ud800", "h1'; DROP TABLE hosts; --"])
 def test_an_unknown_host_is_refused_with_the_names_that_are_known(world: World, name: str) -> None:
     for ask in (
@@ -159,6 +196,29 @@ def test_an_unknown_host_is_refused_with_the_names_that_are_known(world: World, 
 
 
 # ---------------------------------------------------------------- instances
+
+
+def test_wishes_stay_while_the_rest_of_an_instance_changes(world: World) -> None:
+    one = world.instance("web1")
+    wishes = Wishes(affinity=("db",), tags=("ssd",), zone="row-1")
+    world.stores.instances.set_wishes(one.id, wishes)
+    spec = RequestSpec(ResourceRequest(2, 512, dedicated=(0, 1)), machine="q35")
+    world.stores.instances.save(dataclasses.replace(one, vcpus=2, spec=spec), use_claim=True)
+    now = world.stores.instances.get(one.id)
+    assert now is not None
+    assert (now.wishes, now.spec, now.vcpus) == (wishes, spec, 2)
+
+
+def test_a_group_has_those_who_wish_to_be_in_it_and_are_there(world: World) -> None:
+    one, two, gone, _ = (world.instance(f"web{number}") for number in range(1, 5))
+    instances = world.stores.instances
+    instances.set_wishes(one.id, Wishes(affinity=("db",), anti_affinity=("web",)))
+    instances.set_wishes(two.id, Wishes(anti_affinity=("web",)))
+    instances.set_wishes(gone.id, Wishes(anti_affinity=("web",)))
+    instances.save(dataclasses.replace(gone, status=InstanceStatus.GONE, host=None), False)
+    assert instances.groups() == {"db": frozenset({one.id}), "web": frozenset({one.id, two.id})}
+    instances.set_wishes(two.id, Wishes())
+    assert instances.groups()["web"] == frozenset({one.id})
 
 
 def test_an_instance_is_found_by_exact_name_and_by_uuid_in_any_case(world: World) -> None:

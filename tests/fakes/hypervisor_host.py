@@ -10,6 +10,7 @@ import msgspec
 
 from migrator.compute_agent.held import held
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
+from migrator.compute_agent.requested import requested
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
 from migrator.model import (
@@ -218,6 +219,7 @@ class FakeHost:
 
     def _summary(self, domain: FakeDomain) -> DomainSummary:
         transfer = domain.transfer
+        has = held(domain.xml)
         return DomainSummary(
             id=domain.id,
             name=domain.name,
@@ -227,5 +229,6 @@ class FakeHost:
             vcpus=domain.vcpus,
             memory_mib=domain.memory_mib,
             incoming=transfer is not None and transfer.source is not self,
-            held=held(domain.xml) if domain.state in ACTIVE_STATES else None,
+            held=has if domain.state in ACTIVE_STATES else None,
+            spec=requested(domain.xml, has),
         )

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.domain_facts import parse_domain
+from migrator.compute_agent.held import held
 from migrator.compute_agent.ports import DomainDescription
+from migrator.compute_agent.requested import requested
 from migrator.errors import Refused
 from migrator.messages import InstanceRef, SourceFacts
 from migrator.model import DomainState, DomainView, Reason
@@ -58,6 +60,7 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
         host_devices=list(facts.host_devices),
         libvirt_version=versions.libvirt_version,
         hypervisor_version=versions.hypervisor_version,
+        spec=requested(described.full_live_xml, held(described.full_live_xml)),
     )
 
 
