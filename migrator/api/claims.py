@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migrator.api.asks import Nothing
-from migrator.messages import ClaimList, Empty
+from migrator.messages import ClaimAudit, ClaimList, Empty
 
 if TYPE_CHECKING:
     from migrator.conductor.rpcapi import ConductorApi
@@ -13,3 +13,7 @@ if TYPE_CHECKING:
 
 def index(conductor: ConductorApi, ask: Nothing) -> ClaimList:
     return conductor.list_claims(Empty())
+
+
+def audit(conductor: ConductorApi, ask: Nothing) -> ClaimAudit:
+    return conductor.audit_claims(Empty())

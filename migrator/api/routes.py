@@ -11,6 +11,7 @@ import msgspec
 from migrator.api import asks, claims, hosts, instances, migrations
 from migrator.messages import (
     AbortAnswer,
+    ClaimAudit,
     ClaimList,
     DryRun,
     EventList,
@@ -142,5 +143,13 @@ ROUTES: tuple[Route[Any], ...] = (
     ),
     Route(
         "GET", "/v1/claims", asks.Nothing, claims.index, ClaimList, "What is reserved on the hosts"
+    ),
+    Route(
+        "GET",
+        "/v1/claims/audit",
+        asks.Nothing,
+        claims.audit,
+        ClaimAudit,
+        "Where claims and the domains that are really there differ; asks every host",
     ),
 )

@@ -18,6 +18,7 @@ from migrator.version import version
 PROGRAM = "migrator"
 
 COMMANDS = {
+    "claim audit": "claims:AuditClaims",
     "claim list": "claims:ListClaims",
     "complete": "help:Complete",
     "help": "help:Help",

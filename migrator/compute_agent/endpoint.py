@@ -15,6 +15,7 @@ from migrator.compute_agent.ops import (
     fence_source,
     finish_destination,
     inspect,
+    list_domains,
     prepare_destination,
     release_source,
     start_transfer,
@@ -30,8 +31,10 @@ from migrator.messages import (
     DestinationFinished,
     DestinationPrepared,
     DestinationUndone,
+    Empty,
     FenceSource,
     FinishDestination,
+    HostDomains,
     Inspected,
     InstanceRef,
     PrepareDestination,
@@ -65,6 +68,9 @@ class AgentEndpoint:
 
     def inspect(self, request: InstanceRef) -> Inspected:
         return inspect.run(self._host, request)
+
+    def list_domains(self, request: Empty) -> HostDomains:
+        return list_domains.run(self._host, request)
 
     def prepare_destination(self, request: PrepareDestination) -> DestinationPrepared:
         work = partial(prepare_destination.run, self._host)

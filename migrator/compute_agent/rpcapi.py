@@ -19,8 +19,10 @@ from migrator.messages import (
     DestinationFinished,
     DestinationPrepared,
     DestinationUndone,
+    Empty,
     FenceSource,
     FinishDestination,
+    HostDomains,
     Inspected,
     InstanceRef,
     PrepareDestination,
@@ -58,6 +60,7 @@ class AgentApi(Protocol):
     def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted: ...
     def abort(self, host: str, request: Abort) -> Aborted: ...
     def inspect(self, host: str, request: InstanceRef) -> Inspected: ...
+    def list_domains(self, host: str, request: Empty) -> HostDomains: ...
     def fence_source(self, host: str, request: FenceSource) -> SourceFenced: ...
     def finish_destination(self, host: str, request: FinishDestination) -> DestinationFinished: ...
     def release_source(self, host: str, request: ReleaseSource) -> SourceReleased: ...
@@ -111,6 +114,9 @@ class AgentClient:
 
     def inspect(self, host: str, request: InstanceRef) -> Inspected:
         return self._read(host, "inspect", request, Inspected)
+
+    def list_domains(self, host: str, request: Empty) -> HostDomains:
+        return self._read(host, "list_domains", request, HostDomains)
 
     def fence_source(self, host: str, request: FenceSource) -> SourceFenced:
         return self._command(host, "fence_source", request, request.deadline_s, SourceFenced)

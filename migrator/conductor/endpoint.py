@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrator.conductor import verdict
 from migrator.conductor.admission import Accept, judge_abort
+from migrator.conductor.claim_keeping import audit_claims
 from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import the_line
 from migrator.conductor.fleet import Fleet
@@ -11,6 +12,7 @@ from migrator.conductor.mailroom import Wake
 from migrator.conductor.views import (
     claim_view,
     event_view,
+    finding_view,
     host_view,
     instance_view,
     migration_view,
@@ -19,6 +21,7 @@ from migrator.errors import Refused
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
+    ClaimAudit,
     ClaimList,
     DomainEvent,
     DryRun,
@@ -179,6 +182,9 @@ class ConductorEndpoint:
 
     def list_claims(self, request: Empty) -> ClaimList:
         return ClaimList(claims=[claim_view(claim) for claim in self._stores.claims.list()])
+
+    def audit_claims(self, request: Empty) -> ClaimAudit:
+        return ClaimAudit(findings=[finding_view(each) for each in audit_claims(self._context)])
 
     def health(self, request: Empty) -> Health:
         hosts = self._stores.hosts.list()

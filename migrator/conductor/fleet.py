@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from migrator.conductor import claim_keeping
 from migrator.conductor.adoption import Settled, settle
 from migrator.conductor.context import Context
 from migrator.conductor.mailroom import Wake
@@ -257,12 +258,20 @@ class Fleet:
         self._sweep.put("stop")
 
     def _settle_all(self) -> None:
+        claim_keeping.sweep(self._context)
         instances = self._context.stores.instances
         known = {instance.id: instance for instance in instances.list()}
+        claims = claim_keeping.use_claims(self._context.stores.claims.list())
         seen = instances.all_sightings()
         for instance_id in sorted(known.keys() | seen.keys()):
-            instance = known.get(instance_id)
-            if settle(instance, instance_id, seen.get(instance_id, {})) is not None:
+            instance, sightings = known.get(instance_id), seen.get(instance_id, {})
+            held = None if instance is None else _held(instance, sightings)
+            unclaimed = (
+                instance is not None
+                and held is not None
+                and claim_keeping.differs(instance, claims, held)
+            )
+            if unclaimed or settle(instance, instance_id, sightings) is not None:
                 self.settle(instance_id)
 
     def choose_owner(self, instance_id: str, host: str) -> None:

@@ -274,6 +274,11 @@ class ClaimStore(Protocol):
         """(claims generation, claims) of one host."""
         ...
 
+    def sweep(self) -> Sequence[Claim]:
+        """Drop claims of migrations that have ended, and ``use`` claims of instances that do not live
+        where they are; what was dropped."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stores:

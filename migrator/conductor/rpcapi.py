@@ -23,6 +23,7 @@ from migrator.messages import (
     RPC_VERSION,
     AbortAnswer,
     AbortMigration,
+    ClaimAudit,
     ClaimList,
     DomainEvent,
     DryRun,
@@ -75,6 +76,7 @@ class ConductorApi(Protocol):
     def show_instance(self, request: NamedInstance) -> InstanceView: ...
     def set_instance(self, request: SetInstance) -> InstanceView: ...
     def list_claims(self, request: Empty) -> ClaimList: ...
+    def audit_claims(self, request: Empty) -> ClaimAudit: ...
     def health(self, request: Empty) -> Health: ...
 
 
@@ -150,6 +152,10 @@ class ConductorClient:
 
     def list_claims(self, request: Empty) -> ClaimList:
         return self._call("list_claims", request, ClaimList)
+
+    def audit_claims(self, request: Empty) -> ClaimAudit:
+        """Compare the claims with the domains that are really there; asks every host."""
+        return self._call("audit_claims", request, ClaimAudit, VERDICT_S)
 
     def health(self, request: Empty) -> Health:
         return self._call("health", request, Health)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from migrator.conductor.claim_audit import Finding
 from migrator.messages import (
     ActionView,
+    ClaimFinding,
     ClaimView,
     EventView,
     HostView,
     InstanceView,
     MigrationView,
+    PagesView,
     QueuePlace,
 )
 from migrator.model import (
@@ -20,6 +24,7 @@ from migrator.model import (
     Migration,
     MigrationEvent,
     Phase,
+    Placement,
     Progress,
 )
 from migrator.states import TERMINAL, MigrationState
@@ -119,6 +124,32 @@ def claim_view(claim: Claim) -> ClaimView:
         memory_mib=claim.memory_mib,
         migration=claim.migration_id,
         created_at=claim.created_at,
+        **_parts(claim.placement),
+    )
+
+
+def _parts(placement: Placement | None) -> dict[str, Any]:
+    if placement is None:
+        return {}
+    return {
+        "pins": {str(vcpu): cpu for vcpu, cpu in placement.pins},
+        "emulator_cpu": placement.emulator_cpu,
+        "blocked_cpus": list(placement.blocked_cpus),
+        "pages": [
+            PagesView(cell=each.cell, size_kib=each.size_kib, count=each.count)
+            for each in placement.pages
+        ],
+        "devices": [given.address for given in placement.devices],
+    }
+
+
+def finding_view(finding: Finding) -> ClaimFinding:
+    """One line of `claim audit`."""
+    return ClaimFinding(
+        host=finding.host,
+        instance=finding.instance or None,
+        finding=finding.fault,
+        message=finding.message,
     )
 
 

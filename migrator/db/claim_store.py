@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy.engine import Connection
 
+from migrator.db.claim_rows import bump_generations
 from migrator.db.engine import Database
 from migrator.db.rows import claim_from, storable
-from migrator.db.tables import claims, hosts, instances
+from migrator.db.tables import claims, hosts, instances, migrations
 from migrator.errors import Refused
-from migrator.model import Claim
+from migrator.model import Claim, ClaimPurpose
 
 _CLAIM = (*claims.columns, instances.c.name.label("instance_name"))
 
@@ -42,3 +44,25 @@ class SqlClaimStore:
         if not rows:
             raise Refused("host.unknown", f"there is no host {host!r}", host=host)
         return rows[0].generation, [claim_from(row) for row in rows if row.id is not None]
+
+    def sweep(self) -> Sequence[Claim]:
+        """Drop claims of migrations that have ended, and ``use`` claims of instances that do not live
+        where they are and are not moving; what was dropped."""
+        same_instance = migrations.c.instance_id == claims.c.instance_id
+        ended = exists().where(
+            migrations.c.id == claims.c.migration_id, migrations.c.finished_at.is_not(None)
+        )
+        moving = exists().where(same_instance, migrations.c.finished_at.is_(None))
+        elsewhere = or_(instances.c.host.is_(None), instances.c.host != claims.c.host)
+        strayed = and_(claims.c.purpose == ClaimPurpose.USE.value, elsewhere, ~moving)
+        left = select(*_CLAIM).join_from(claims, instances).where(or_(ended, strayed))
+
+        def work(connection: Connection) -> Sequence[Claim]:
+            found = [claim_from(row) for row in connection.execute(left.with_for_update(of=claims))]
+            if found:
+                gone = claims.c.id.in_([claim.id for claim in found])
+                connection.execute(delete(claims).where(gone))
+                bump_generations(connection, frozenset(claim.host for claim in found))
+            return found
+
+        return self._database.write(work)

@@ -33,10 +33,14 @@ from migrator.messages.base import (
     Empty,
     Method,
 )
+from migrator.messages.claims import (
+    ClaimAudit,
+    ClaimList,
+    HostDomains,
+)
 from migrator.messages.operators import (
     AbortAnswer,
     AbortMigration,
-    ClaimList,
     DryRun,
     EventList,
     Health,
@@ -73,6 +77,7 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("start_transfer", StartTransfer, TransferStarted),
     Method("abort", Abort, Aborted),
     Method("inspect", InstanceRef, Inspected),
+    Method("list_domains", Empty, HostDomains),
     Method("fence_source", FenceSource, SourceFenced),
     Method("finish_destination", FinishDestination, DestinationFinished),
     Method("release_source", ReleaseSource, SourceReleased),
@@ -100,5 +105,6 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("show_instance", NamedInstance, InstanceView),
     Method("set_instance", SetInstance, InstanceView),
     Method("list_claims", Empty, ClaimList),
+    Method("audit_claims", Empty, ClaimAudit),
     Method("health", Empty, Health),
 )

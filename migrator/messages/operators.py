@@ -222,20 +222,6 @@ class InstanceList(Message, frozen=True):
     instances: list[InstanceView]
 
 
-class ClaimView(Message, frozen=True):
-    host: str
-    instance: str
-    purpose: str
-    vcpus: int
-    memory_mib: int
-    migration: str | None
-    created_at: datetime
-
-
-class ClaimList(Message, frozen=True):
-    claims: list[ClaimView]
-
-
 class Health(Message, frozen=True):
     """Whether the conductor can do its work."""
 

@@ -134,6 +134,21 @@ class ExclusiveUse(enum.StrEnum):
     """It shares a core with a CPU, or is a part of a device, that is given."""
 
 
+class ClaimFault(enum.StrEnum):
+    """How a claim and what is really on its host differ."""
+
+    LEAKED = "leaked"
+    """Claimed, and nothing uses it."""
+    MISSING = "missing"
+    """Used by a guest of this host, and not claimed."""
+    MISMATCHED = "mismatched"
+    """Claimed, but not as it is used."""
+    FOREIGN = "foreign"
+    """Used by a guest that does not live here as far as anybody knows."""
+    UNCHECKED = "unchecked"
+    """The host did not answer."""
+
+
 class TodoKind(enum.StrEnum):
     """Durable work on one host, retried until done."""
 

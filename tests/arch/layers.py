@@ -51,6 +51,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.compute_agent.monitor.decide": Layer.POLICY,
     "migrator.conductor.admission": Layer.POLICY,
     "migrator.conductor.adoption": Layer.POLICY,
+    "migrator.conductor.claim_audit": Layer.POLICY,
     "migrator.conductor.domain_xml": Layer.POLICY,
     "migrator.conductor.outcome": Layer.POLICY,
     "migrator.conductor.queue": Layer.POLICY,

@@ -329,3 +329,22 @@ def test_while_a_guest_moves_its_claims_are_the_journals(world: World) -> None:
     world.queued(one)
     world.stores.instances.keep_use_claim(one, pinned(5))
     assert parts(world) == {("h1", "0", "given")}
+
+
+# ---------------------------------------------------------------- what was left
+
+
+def test_what_an_ended_migration_has_left_is_swept(world: World) -> None:
+    lead = placing(world, "web1")
+    take(world, lead, WHOLE)
+    journal = world.stores.journal
+    journal.move(lead, S.CLAIMED, S.ROLLING_BACK, "failed")
+    assert world.stores.claims.sweep() == []
+    journal.move(lead, S.ROLLING_BACK, S.FAILED, "undone, but for the claim")
+    generation = world.stores.claims.on_host("h2")[0]
+    swept = {(claim.host, claim.instance_name) for claim in world.stores.claims.sweep()}
+    assert swept == {("h2", "web1")}
+    assert parts(world) == set()
+    assert world.claimed("h1") == {("web1", "use")}
+    assert world.stores.claims.on_host("h2")[0] > generation
+    assert world.stores.claims.sweep() == []

@@ -17,6 +17,8 @@ from migrator.errors import MigratorError, Refused
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
+    ClaimAudit,
+    ClaimFinding,
     ClaimList,
     ClaimView,
     DryRun,
@@ -83,6 +85,8 @@ class FakeConductor:
         self.lose_answer: MigratorError | None = None
         """Raised once by ``migrate``, after it has done its work."""
         self.healthy = True
+        self.findings: list[ClaimFinding] = []
+        """What an audit of the claims finds."""
         self._lock = threading.RLock()
         self._moving: dict[str, _Moving] = {}
         self._answers: dict[str, str] = {}
@@ -232,8 +236,14 @@ class FakeConductor:
                 memory_mib=1024,
                 migration=None,
                 created_at=START,
+                pins={"0": 3, "1": 2},
+                devices=["0000:3b:02.1"],
             )
             return ClaimList(claims=[claim])
+
+    def audit_claims(self, request: Empty) -> ClaimAudit:
+        with self._enter("audit_claims"):
+            return ClaimAudit(findings=list(self.findings))
 
     def health(self, request: Empty) -> Health:
         with self._enter("health"):

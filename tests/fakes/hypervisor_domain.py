@@ -35,7 +35,7 @@ _DOMAIN = """<domain type='qemu'>
   <uuid>{id}</uuid>
   <memory unit='KiB'>{memory_kib}</memory>
   <currentMemory unit='KiB'>{memory_kib}</currentMemory>
-  <vcpu placement='static'>{vcpus}</vcpu>
+  <vcpu placement='static'>{vcpus}</vcpu>{cputune}
   <os>
     <type arch='x86_64' machine='pc-q35-7.2'>hvm</type>
     <boot dev='hd'/>
@@ -58,7 +58,7 @@ _DOMAIN = """<domain type='qemu'>
       <mac address='52:54:00:00:00:01'/>
       <source network='default'/>
       <model type='virtio'/>
-    </interface>
+    </interface>{devices}
     <memballoon model='virtio'/>
   </devices>
 </domain>"""
@@ -87,6 +87,10 @@ class FakeGuest:
     autostart: bool = False
     running: bool = True
     disks: Sequence[FakeDisk] = ()
+    cputune: str = ""
+    """What its <cputune> says, as XML."""
+    devices: str = ""
+    """More devices, as XML."""
     xml: str | None = None
     """A domain XML of the test's own instead of the one made from the fields above."""
 
@@ -110,6 +114,8 @@ class FakeGuest:
             memory_kib=self.memory_mib * 1024,
             vcpus=self.vcpus,
             disks=disks,
+            cputune=f"\n  <cputune>{self.cputune}</cputune>" if self.cputune else "",
+            devices=self.devices,
         )
 
 

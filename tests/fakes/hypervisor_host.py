@@ -92,6 +92,14 @@ class FakeHost:
                 self.emit(domain, "started", "booted")
         return guest.id
 
+    def retune(self, instance_id: str, cputune: str) -> None:
+        """As by `virsh vcpupin --live`: libvirt tells nobody but those who listen for just that."""
+        with self.fleet.lock:
+            domain = self.domains[instance_id]
+            assert domain.live_xml is not None
+            head, _, rest = domain.live_xml.partition("<cputune>")
+            domain.live_xml = f"{head}<cputune>{cputune}</cputune>{rest.partition('</cputune>')[2]}"
+
     def kill_libvirtd(self) -> None:
         """Its guests go on; transfers to and from it do not."""
         with self.fleet.lock:

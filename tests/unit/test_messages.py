@@ -191,7 +191,13 @@ def test_every_message_is_part_of_a_method() -> None:
 def test_a_state_changing_command_says_whose_and_which_it_is() -> None:
     commands = [method for method in AGENT_METHODS if issubclass(method.request, Command)]
     reads = {method.name for method in AGENT_METHODS} - {method.name for method in commands}
-    assert reads == {"describe_source", "check_destination", "check_source", "inspect"}
+    assert reads == {
+        "describe_source",
+        "check_destination",
+        "check_source",
+        "inspect",
+        "list_domains",
+    }
 
 
 def types_of(cls: type) -> set[type]:

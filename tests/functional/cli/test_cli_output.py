@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 from migrator.cli import words
 from migrator.cli.app import COMMANDS
 from migrator.cli.migrations import KEYS
+from migrator.messages import ClaimFinding
 from tests.functional.cli.terminal import Terminal
 
 
@@ -257,3 +258,22 @@ def test_sizes_are_read_in_the_unit_that_fits(value: int | None, text: str) -> N
 )
 def test_durations_are_read_in_the_unit_that_fits(value: int | None, text: str) -> None:
     assert words.duration_ms(value) == text
+
+
+def test_an_audit_that_finds_nothing_says_so_and_exits_0(terminal: Terminal) -> None:
+    ran = terminal.run("claim", "audit")
+    assert (ran.code, ran.out, ran.err.strip()) == (0, "", "every claim is what its host has")
+    assert terminal.run("claim", "audit", "-f", "json").document == []
+
+
+@pytest.mark.parametrize(("finding", "code"), [("leaked", 1), ("foreign", 1), ("unchecked", 3)])
+def test_an_audit_exits_by_what_it_finds(terminal: Terminal, finding: str, code: int) -> None:
+    found = ClaimFinding(host="h1", instance="g1", finding=finding, message="why")
+    terminal.conductor.findings = [found]
+    ran = terminal.run("claim", "audit", "-f", "json")
+    assert ran.code == code
+    assert ran.document == [{"host": "h1", "instance": "g1", "finding": finding, "message": "why"}]
+
+
+def test_a_claims_own_parts_are_shown(terminal: Terminal) -> None:
+    assert "CPU 2, 3; 0000:3b:02.1" in terminal.run("claim", "list").out
