@@ -103,8 +103,9 @@ class Journal(Protocol):
     def finish_todo(
         self, todo: Todo, effects: Sequence[Effect] = (), **changes: Any
     ) -> Migration | None:
-        """Mark it done, apply ``effects`` and ``changes``; when it was the last one of a ``switched``
-        migration, move that to ``completed`` in the same transaction. The migration afterwards, or None
+        """Mark it done, apply ``effects`` and ``changes``; when it was the last one, move the migration
+        where :data:`migrator.states.AFTER_TODOS` says in the same transaction, and one of which only
+        ``confirm`` is left from ``switched`` to ``awaiting_confirm``. The migration afterwards, or None
         when the to-do had been done before."""
         ...
 
@@ -112,6 +113,15 @@ class Journal(Protocol):
         """Not done: attempts + 1, due again after ``delay_s``.
 
         ``attention`` is what the migration's flag then says, None leaves the flag as it is."""
+        ...
+
+    def confirm(self, migration_id: str, by: str) -> Migration | None:
+        """A cold move's source is let go now; None when it does not wait for that, or not any more."""
+        ...
+
+    def revert(self, migration_id: str, by: str) -> Migration | None:
+        """awaiting_confirm -> reverting, with the to-do that brings the guest back; None when it does
+        not wait for that, or not any more."""
         ...
 
     def flow_backend(self, lead: Lead) -> Any:

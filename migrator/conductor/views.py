@@ -37,7 +37,11 @@ _PHASES = {
     MigrationState.RUNNING: Phase.MEMORY,
     MigrationState.POSTCOPY: Phase.POSTCOPY,
     MigrationState.POSTCOPY_PAUSED: Phase.POSTCOPY,
+    MigrationState.STOPPING: Phase.PREPARE,
+    MigrationState.COPYING: Phase.DISK,
     MigrationState.SWITCHED: Phase.FINISH,
+    MigrationState.AWAITING_CONFIRM: Phase.FINISH,
+    MigrationState.REVERTING: Phase.FINISH,
     MigrationState.ROLLING_BACK: Phase.FINISH,
 }
 
@@ -48,7 +52,7 @@ def migration_view(
     """`migration show`. After the switch nothing remains to be copied."""
     statistics = migration.statistics
     over = migration.switched_at is not None
-    running = migration.state is MigrationState.RUNNING
+    running = migration.state in (MigrationState.RUNNING, MigrationState.COPYING)
     phase = progress.phase if progress and running else _PHASES.get(migration.state)
     total = progress.memory_total if progress else None
     return MigrationView(

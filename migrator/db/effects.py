@@ -51,7 +51,7 @@ class Effects:
                     self.drop_claims(effect.host)
                 case AddTodo():
                     pass
-        self._add_todos([effect for effect in effects if isinstance(effect, AddTodo)])
+        self.add_todos([effect for effect in effects if isinstance(effect, AddTodo)])
 
     def drop_claims(self, host: str | None = None) -> None:
         """Release what this migration reserved, on one host or anywhere."""
@@ -110,7 +110,9 @@ class Effects:
             )
         )
         swapped = self.connection.execute(swap.returning(claims.c.host)).scalars().all()
-        if effect.destination not in swapped:
+        if not effect.in_use:
+            self.connection.execute(delete(claims).where(claims.c.instance_id == mine, arrived))
+        elif effect.destination not in swapped:
             # A roll-back had released it when the guest was found running there after all.
             row = self._claim(effect.destination, ClaimPurpose.USE, size.vcpus, size.memory_mib)
             self.connection.execute(insert(claims).values({**row, "migration_id": None}))
@@ -128,7 +130,7 @@ class Effects:
             "created_at": self.now,
         }
 
-    def _add_todos(self, wanted: Sequence[AddTodo]) -> None:
+    def add_todos(self, wanted: Sequence[AddTodo]) -> None:
         if not wanted:
             return
         rows = [
@@ -137,7 +139,7 @@ class Effects:
                 "kind": todo.kind.value,
                 "host": todo.host,
                 "payload": to_column(dict(todo.payload)),
-                "next_try_at": database_now(),
+                "next_try_at": database_now(todo.delay_s),
                 "created_at": self.now,
             }
             for todo in wanted

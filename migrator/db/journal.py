@@ -18,7 +18,7 @@ from sqlalchemy import case, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.conductor.ports import Lead
-from migrator.db import submission, todo_work
+from migrator.db import confirmation, submission, todo_work
 from migrator.db.columns import database_now
 from migrator.db.effects import Effects
 from migrator.db.engine import Database
@@ -231,6 +231,16 @@ class SqlJournal:
         todo_work.postpone(
             self._database, self._now, todo, todo_work.Delay(error, delay_s, changes)
         )
+
+    # -- a cold move's last word
+
+    def confirm(self, migration_id: str, by: str) -> Migration | None:
+        """Let the source go now; None when it does not wait for that, or not any more."""
+        return confirmation.confirm(self._database, self._now, migration_id, by)
+
+    def revert(self, migration_id: str, by: str) -> Migration | None:
+        """awaiting_confirm -> reverting; None when it does not wait for that, or not any more."""
+        return confirmation.revert(self._database, self._now, migration_id, by)
 
     # -- writing
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.columns import database_now
@@ -21,8 +21,8 @@ from migrator.db.history import NEXT_EVENT, Entry, append
 from migrator.db.migration_rows import RETURNED, milestones
 from migrator.db.rows import change_columns, migration_from
 from migrator.db.tables import migrations, todos
-from migrator.model import Effect, Migration, Todo
-from migrator.states import MigrationState, check_transition
+from migrator.model import Effect, Migration, Todo, TodoKind
+from migrator.states import AFTER_TODOS, TERMINAL, MigrationState, check_transition
 
 _RELEASED = {"worker": None, "worker_until": None}
 
@@ -129,21 +129,27 @@ def _still_open(todo: Todo) -> Any:
 
 
 def _complete(applied: Effects) -> Migration | None:
-    old, new = MigrationState.SWITCHED, MigrationState.COMPLETED
-    if applied.migration.state is not old:
+    """Move the migration on when nothing is left to do for it, or nothing but to wait for a person."""
+    migration = applied.migration
+    query = select(todos.c.kind).where(
+        todos.c.migration_id == migration.id, todos.c.done.is_(False)
+    )
+    left = set(applied.connection.execute(query).scalars())
+    old = migration.state
+    new = AFTER_TODOS.get(old) if not left else None
+    if left == {TodoKind.CONFIRM.value} and old is MigrationState.SWITCHED:
+        new = MigrationState.AWAITING_CONFIRM
+    if new is None:
         return None
-    mine = applied.migration.id
-    undone = exists().where(todos.c.migration_id == mine, todos.c.done.is_(False))
     write = (
         update(migrations)
-        .where(migrations.c.id == mine, ~undone)
+        .where(migrations.c.id == migration.id)
         .values(state=new.value, **milestones(old, new, applied.now), **NEXT_EVENT)
         .returning(*RETURNED)
     )
-    row = applied.connection.execute(write).first()
-    if row is None:
-        return None
-    applied.drop_claims()
+    row = applied.connection.execute(write).one()
+    if new in TERMINAL:
+        applied.drop_claims()
     entry = Entry("state", check_transition(old, new), {"from": old.value, "to": new.value})
     append(applied.connection, row.id, row.event_seq, applied.now, entry)
     return migration_from(row)

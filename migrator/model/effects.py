@@ -36,6 +36,8 @@ class SwitchOwner:
 
     source: str
     destination: str
+    in_use: bool = True
+    """A guest that is off uses nothing there: the claim that brought it is released."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class AddTodo:
     kind: TodoKind
     host: str
     payload: Mapping[str, Any] = field(default_factory=dict)
+    delay_s: float = 0.0
+    """Not before."""
 
 
 Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo

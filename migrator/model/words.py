@@ -155,4 +155,8 @@ class TodoKind(enum.StrEnum):
     FENCE_SOURCE = "fence_source"
     FINISH_DESTINATION = "finish_destination"
     RELEASE_SOURCE = "release_source"
+    CONFIRM = "confirm"
+    """Let the source of a cold move go, once its time to be reverted is over."""
+    REVERT = "revert"
+    """Bring the guest of a cold move back to its source."""
     UNDO_DESTINATION = "undo_destination"

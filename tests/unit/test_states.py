@@ -9,10 +9,12 @@ import pytest
 from migrator.errors import Refused
 from migrator.states import (
     ABORTABLE,
+    AFTER_TODOS,
     ENDED_BADLY,
     FLOW_STATES,
     NOT_LED,
     PAST_NO_RETURN,
+    REVERTABLE,
     TERMINAL,
     TRANSITIONS,
     MigrationState,
@@ -81,6 +83,7 @@ def test_the_source_keeps_the_guest_until_the_point_of_no_return() -> None:
     assert crossings == {
         (S.RUNNING, S.POSTCOPY),
         (S.RUNNING, S.SWITCHED),
+        (S.COPYING, S.SWITCHED),
         (S.ROLLING_BACK, S.SWITCHED),
     }
 
@@ -95,7 +98,17 @@ def test_what_is_aborted_ends_cancelled_unless_it_had_switched() -> None:
 
 
 def test_a_flow_leads_from_scheduling_until_the_switch_or_the_end() -> None:
-    assert EVERY_STATE - NOT_LED - {S.SWITCHED} == FLOW_STATES
+    after = {S.SWITCHED, S.AWAITING_CONFIRM, S.REVERTING}
+    assert EVERY_STATE - NOT_LED - after == FLOW_STATES
+
+
+def test_only_a_revert_that_an_operator_asks_for_leads_back_to_the_source() -> None:
+    assert {old for old, new in TRANSITIONS if new is S.REVERTING} == REVERTABLE
+    assert not reachable(S.REVERTING) & {S.COMPLETED, S.SWITCHED}
+
+
+def test_what_becomes_of_a_migration_without_todos_is_a_row_of_the_table() -> None:
+    assert set(AFTER_TODOS.items()) <= set(TRANSITIONS)
 
 
 def test_the_facets_name_real_states() -> None:
