@@ -33,6 +33,10 @@ class Tracked:
         self.error: MigratorError | None = None
         """Why it failed, once it has ended; None then means success."""
         self.statistics: Statistics | None = None
+        self.pauses_it = False
+        """The monitor pauses the guest itself; set before it does, so that the event is not taken for a
+        user's."""
+        self.paused_by_user = False
         self._asks = Asks()
 
     def __str__(self) -> str:
@@ -51,6 +55,15 @@ class Tracked:
         """Tell the monitor what is wanted; it acts at once."""
         self._asks = self._asks.plus(ask)
         self.inbox.put(ask)
+
+    def guest_was(self, event: str, detail: str) -> None:
+        """Follow what a user does to the guest while it moves."""
+        if self.ended.is_set or self.pauses_it:
+            return
+        if (event, detail) == ("suspended", "paused"):
+            self.paused_by_user = True
+        elif (event, detail) == ("resumed", "unpaused"):
+            self.paused_by_user = False
 
     def measure(self, statistics: Statistics) -> None:
         """libvirt's final statistics have come; what comes later is of another job."""
@@ -75,5 +88,6 @@ class Tracked:
             ended=ended,
             ok=self.succeeded if ended else None,
             error=str(self.error) if ended and self.error is not None else None,
+            paused_by_user=self.paused_by_user,
             abort_requested=self._asks.abort,
         )

@@ -64,6 +64,12 @@ class Transfers:
         if transfer is not None:
             transfer.inbox.put("iteration")
 
+    def guest_was(self, instance_id: str, event: str, detail: str) -> None:
+        """A lifecycle event of a domain here."""
+        transfer = self.of_instance(instance_id)
+        if transfer is not None:
+            transfer.guest_was(event, detail)
+
     def start(self, request: StartTransfer) -> Tracked:
         """Make libvirt's call in a worker of its own, watched by another; once per attempt."""
         key = (request.migration_id, request.attempt)

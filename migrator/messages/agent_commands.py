@@ -124,6 +124,8 @@ class FinishDestination(Command, frozen=True):
     expect_paused: bool = False
     created: list[PlannedVolume] = msgspec.field(default_factory=list)
     """Volumes this migration made: the guest's for good now."""
+    pause: bool = False
+    """Somebody paused it on its way and libvirt let it run on arrival: pause it here."""
 
 
 class DestinationFinished(Message, frozen=True):

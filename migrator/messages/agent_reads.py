@@ -154,6 +154,8 @@ class TransferView(Message, frozen=True):
     ok: bool | None = None
     error: str | None = None
     abort_requested: bool = False
+    paused_by_user: bool = False
+    """Somebody paused the guest while it moved. libvirt forgets that: it runs once it has arrived."""
 
 
 class Inspected(Message, frozen=True):

@@ -96,6 +96,7 @@ FAULTS = (
     "guest_powers_off",
     "guest_crashes",
     "guest_is_deleted",
+    "user_pauses",
     "operator_aborts",
 )
 

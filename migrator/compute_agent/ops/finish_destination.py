@@ -77,8 +77,11 @@ def _settle(host: AgentContext, request: FinishDestination, view: DomainView) ->
         return
     if view.persistent and view.autostart != request.autostart:
         host.hypervisor.set_autostart(request.instance_id, request.autostart)
-    if view.mark is not None:
-        host.hypervisor.set_mark(request.instance_id, None)
+    if view.mark is None:
+        return
+    if request.pause and view.state is DomainState.RUNNING and view.reason is Reason.MIGRATED:
+        host.hypervisor.suspend(request.instance_id)
+    host.hypervisor.set_mark(request.instance_id, None)
 
 
 def _after_its_job(host: AgentContext, request: FinishDestination) -> DomainView:

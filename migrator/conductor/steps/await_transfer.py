@@ -8,6 +8,7 @@ from migrator.conductor.mailroom import Wake
 from migrator.conductor.outcome import Judgement, Side, Verdict, judge, side_of_destination
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step
+from migrator.conductor.steps.commit import USER_PAUSED, USER_RESUMED, paused_on_its_way
 from migrator.conductor.steps.start_transfer import abort
 from migrator.errors import Broken, Refused, Transient
 from migrator.messages import DomainEvent, Inspected, InstanceRef, TransferEnded
@@ -36,6 +37,8 @@ class _Seen:
     away: frozenset[str] = frozenset()
     """Hosts that did not answer the last look."""
     attention: str | None = None
+    paused: bool = False
+    """A user has paused the guest on its way."""
 
 
 class AwaitTransfer(Step):
@@ -50,7 +53,8 @@ class AwaitTransfer(Step):
         # An earlier leader may have raised the flag.
         flag = run.migration.attention
         adopted = bool(results["start_transfer"]["adopted"])
-        seen = _Seen(look=adopted or flag is not None, attention=flag)
+        paused = paused_on_its_way(run.migration)
+        seen = _Seen(look=adopted or flag is not None, attention=flag, paused=paused)
         while True:
             self._pass_abort_on(run, results, seen)
             why = self._look(run, seen) if seen.look else None
@@ -70,6 +74,8 @@ class AwaitTransfer(Step):
                 # repeat of an earlier migration's must not end this one.
                 if side_of_destination(item.view) is Side.ARRIVED:
                     return f"the guest resumed on {item.host}"
+                seen.look = True
+            case DomainEvent(detail="paused" | "unpaused") if item.host == run.source:
                 seen.look = True
             case DomainEvent(event="suspended", detail="migrated") if item.host == run.source:
                 run.context.mail.report_phase(run.migration.id, Phase.SWITCHOVER)
@@ -91,6 +97,8 @@ class AwaitTransfer(Step):
         seen.look = False
         source, destination = (_inspect(run, host, seen) for host in (run.source, run.destination))
         transfer = source.transfer if source else None
+        if transfer is not None:
+            _note_pause(run, seen, transfer.paused_by_user)
         if transfer is not None and transfer.ended:
             seen.ended, seen.moved = True, bool(transfer.ok)
             seen.error = seen.error or transfer.error
@@ -149,6 +157,16 @@ def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:
         return None
     seen.away -= {host}
     return answer
+
+
+def _note_pause(run: Run, seen: _Seen, paused: bool) -> None:
+    """In the record, so that whoever commits knows, after a restart as well."""
+    if paused != seen.paused:
+        seen.paused = paused
+        action, result = (
+            (USER_PAUSED, "kept for its arrival") if paused else (USER_RESUMED, "it runs again")
+        )
+        run.record(action, "guest", "a user of the guest's host", result)
 
 
 def _say(run: Run, seen: _Seen, attention: str | None) -> None:

@@ -7,8 +7,11 @@ import msgspec
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.messages import SourceFacts
-from migrator.model import AddTodo, DomainState, SwitchOwner, TodoKind
+from migrator.model import AddTodo, DomainState, Migration, SwitchOwner, TodoKind
 from migrator.states import MigrationState
+
+USER_PAUSED, USER_RESUMED = "user_pause", "user_resume"
+"""Actions in a migration's record: what was done to the guest at its host while it moved."""
 
 
 class Commit(Step):
@@ -23,9 +26,16 @@ class Commit(Step):
         return {}
 
 
+def paused_on_its_way(migration: Migration) -> bool:
+    """A user has paused the guest while it moved, and not resumed it; its record says so."""
+    told = [each.action for each in migration.actions if each.action in (USER_PAUSED, USER_RESUMED)]
+    return bool(told) and told[-1] == USER_PAUSED
+
+
 def commit(run: Run, results: Results, why: str) -> None:
     """Owner moved, claims swapped, what follows written down: one transaction."""
     facts = msgspec.convert(results["describe_source"], SourceFacts)
+    run.reread()
     run.move(
         MigrationState.SWITCHED,
         why,
@@ -39,6 +49,7 @@ def commit(run: Run, results: Results, why: str) -> None:
                     "persistent": facts.view.persistent,
                     "autostart": facts.view.autostart,
                     "expect_paused": facts.view.state is DomainState.PAUSED,
+                    "pause": paused_on_its_way(run.migration),
                 },
             ),
             AddTodo(TodoKind.RELEASE_SOURCE, run.source),
