@@ -215,7 +215,9 @@ class FakeTransfer:
         It says ``resumed``/``migrated`` then, like a destination after a switch.
         """
         self.domain.transfer = None
-        if self.source.find(self.domain.id) is self.domain and self.domain.active:
+        here = self.source.find(self.domain.id) is self.domain
+        # A guest that was paused before it moved stays so.
+        if here and self.domain.active and not self.paused:
             self.domain.state = DomainState.RUNNING
             self.domain.reason = Reason.MIGRATION_CANCELED
             self.source.emit(self.domain, "resumed", "migrated")

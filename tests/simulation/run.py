@@ -12,11 +12,14 @@ from tests.simulation.database import SimDatabase
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import violations
 from tests.simulation.network import Weather
+from tests.simulation.person import help_out
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import START, Stuck
 from tests.simulation.world import World
 
 STARTS_WITHIN_S = 60.0
+HELPED_AFTER_S = 400.0
+"""Some ends only a person can choose; until then the migration waits and says for what."""
 ENDS_WITHIN_S = 1800.0
 """Of virtual time; the longest waits are a minute's pause of a to-do and a message 60 s late."""
 SETTLES_WITHIN_S = 200.0
@@ -94,7 +97,6 @@ def _course(world: World, faults: Faults) -> Iterator[str]:
     for guest in world.guests:
         world.ask_to_migrate(guest, world.plan.target, f"first-{guest}")
     yield from _until_ended(world, faults)
-    faults.forget()
     if world.plan.once_more:
         yield from _once_more(world, faults)
 
@@ -103,10 +105,14 @@ def _until_ended(world: World, faults: Faults) -> Iterator[str]:
     def ended(world: World) -> bool:
         return faults.over and _all_ended(world)
 
+    if not world.scheduler.run_until(Changed(world, ended), HELPED_AFTER_S):
+        world.act("a person helps", lambda: help_out(world))
     if not world.scheduler.run_until(Changed(world, ended), ENDS_WITHIN_S):
         yield f"it has not ended after {ENDS_WITHIN_S:.0f} s"
         yield from violations(world, faults.struck)
         return
+    faults.forget()
+    world.scheduler.run_until(lambda: faults.over, ENDS_WITHIN_S)
     yield from _once_settled(world, faults)
 
 

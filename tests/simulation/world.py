@@ -38,6 +38,7 @@ from tests.simulation.scheduler import START, Process, Scheduler, SimClock, SimC
 ASK_AGAIN_S = 1.0
 MOST_ASKS = 120
 LEASE_S = 10.0
+HOST_DOWN_S = 15.0
 
 
 class World:
@@ -75,8 +76,10 @@ class World:
         self.conductors[name] = process
         bus = cast(Bus, SimBus(self.network, process))
         clock = SimClock(self.scheduler, process)
-        settings = ConductorSettings(name=name, encryption="off", lease_s=LEASE_S)
-        stores = open_stores(self.database, clock.now, Patience(settings.host_down_s))
+        settings = ConductorSettings(
+            name=name, encryption="off", lease_s=LEASE_S, host_down_s=HOST_DOWN_S
+        )
+        stores = open_stores(self.database, clock.now, Patience(HOST_DOWN_S))
         outside = Outside(
             AgentClient(bus), ConductorClient(bus), clock, SimConcurrency(self.scheduler, process)
         )
@@ -148,7 +151,7 @@ class World:
 
     def stores(self) -> Stores:
         """The database as it is, from outside of any process."""
-        return open_stores(self.database, lambda: START + timedelta(seconds=self.scheduler.time))
+        return open_stores(self.database, self.database.time, Patience(HOST_DOWN_S))
 
     def count(self, query: str) -> int:
         """One number out of the database, however ill it is."""

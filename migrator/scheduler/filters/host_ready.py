@@ -11,7 +11,10 @@ def agent_alive(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     host = candidate.host
     if host.alive and host.facts is not None:
         return None
-    why = host.why_down or "its agent has not described the host yet"
+    silent = (
+        "its agent has not described the host yet" if host.facts is None else "its agent is silent"
+    )
+    why = host.why_down or silent
     return Refusal(
         "agent_alive",
         "host.agent_down",
