@@ -132,13 +132,16 @@ class Undoing:
 
     def __init__(self, here: DomainView, there: DomainView) -> None:
         self.migration = SimpleNamespace(
-            attempt=1, instance_id="g1", state=MigrationState.ROLLING_BACK
+            attempt=1, instance_id="g1", state=MigrationState.ROLLING_BACK, actions=()
         )
         agents = SimpleNamespace(
             abort=lambda host, request: Aborted(result="aborted", view=here),
             inspect=lambda host, request: Inspected(view=there),
         )
         self.context = SimpleNamespace(agents=agents)
+
+    def reread(self) -> None:
+        """Nobody else writes."""
 
     def head(self, host: str, step: str, deadline_s: float) -> dict[str, Any]:
         return {
