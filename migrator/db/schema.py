@@ -7,12 +7,13 @@ their revision in the same table.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import JSON, Column, inspect
 from sqlalchemy.engine import Connection
 
 from migrator.db.engine import Database
@@ -21,6 +22,21 @@ from migrator.errors import Transient
 VERSION_TABLE = "migrator_alembic_version"
 
 _HERE = Path(__file__).parent / "alembic"
+
+
+def default_differs(
+    _context: object,
+    _inspected: object,
+    column: Column[Any],
+    found: str | None,
+    _wanted: object,
+    rendered: str | None,
+) -> bool | None:
+    """For alembic's ``compare_server_default``: JSON by its text, because PostgreSQL has no ``=`` for
+    it; None leaves every other type to alembic."""
+    if not isinstance(column.type, JSON):
+        return None
+    return (found or "").removesuffix("::json") != (rendered or "")
 
 
 def head() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from migrator.db.schema import VERSION_TABLE
+from migrator.db.schema import VERSION_TABLE, default_differs
 from migrator.db.tables import metadata
 
 context.configure(
@@ -17,7 +17,7 @@ context.configure(
     version_table=VERSION_TABLE,
     render_as_batch=True,
     compare_type=True,
-    compare_server_default=True,
+    compare_server_default=default_differs,
 )
 with context.begin_transaction():
     context.run_migrations()
