@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from migrator.cli import screen, words
@@ -112,9 +112,19 @@ def describe(verdict: Row) -> str:
             f"      {words.printable(no['code'])}: {words.printable(no['message'])}"
             for no in host["refusals"]
         ]
+        lines += [f"      {line}" for line in _given(host)]
     if verdict["forecast"]:
         lines.append(f"  forecast: {words.plain(verdict['forecast'])}")
     return "\n".join(lines)
+
+
+def _given(host: Row) -> Iterator[str]:
+    """The CPUs and devices the guest would get there, where it gets particular ones."""
+    if host["pins"]:
+        pins = (f"{words.printable(who)} on {cpu}" for who, cpu in host["pins"].items())
+        yield f"vCPU {', '.join(pins)}"
+    for device in host["devices"] or []:
+        yield f"device {words.printable(device['address'])} for {words.printable(device['request'])}"
 
 
 def _choice(verdict: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.compute_agent.rpcapi import AgentApi
+from migrator.conductor.candidates import Candidates
 from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import Dispatcher
 from migrator.conductor.endpoint import ConductorEndpoint
@@ -16,6 +17,7 @@ from migrator.conductor.rpcapi import PeersApi
 from migrator.conductor.settings import ConductorSettings
 from migrator.conductor.todos import Todos
 from migrator.ports import Clock, Concurrency
+from migrator.scheduler.snapshot import Promises
 
 STOP_S = 5.0
 """A loop ends at its next look."""
@@ -46,6 +48,7 @@ class Conductor:
             concurrency=concurrency,
             mail=Mailroom(concurrency, clock),
             incarnations=Incarnations(concurrency, clock, settings.host_down_s),
+            candidates=Candidates(stores, _promises(settings), concurrency),
             dispatch=concurrency.inbox(),
             todo=concurrency.inbox(),
         )
@@ -70,3 +73,9 @@ class Conductor:
         self._fleet.stop()
         for worker in self._workers:
             worker.join(STOP_S)
+
+
+def _promises(settings: ConductorSettings) -> Promises:
+    return Promises(
+        settings.cpu_overcommit, settings.memory_overcommit, settings.reserved_memory_mib
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.compute_agent.rpcapi import AgentApi
+from migrator.conductor.candidates import Candidates
 from migrator.conductor.incarnations import Incarnations
 from migrator.conductor.mailroom import Mailroom
 from migrator.conductor.ports import Stores
@@ -15,7 +16,7 @@ from migrator.ports import Clock, Concurrency, Inbox
 
 @dataclass(frozen=True)
 class Context:
-    """Ports and settings; holds nothing of its own."""
+    """Ports, settings, and what is kept in memory."""
 
     settings: ConductorSettings
     stores: Stores
@@ -26,6 +27,8 @@ class Context:
     concurrency: Concurrency
     mail: Mailroom
     incarnations: Incarnations
+    candidates: Candidates
+    """The hosts as placements see them."""
     dispatch: Inbox[object]
     """Wakes the dispatcher: something may start now."""
     todo: Inbox[object]

@@ -6,22 +6,27 @@ that the three cannot disagree.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from migrator.conductor.context import Context
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
-from migrator.model import Claim, ClaimPurpose, Host, Mode, Refusal
+from migrator.model import Host, HostTopology, Mode, Refusal, ResourceRequest, Wishes
+from migrator.scheduler.fit import Strategy, need
+from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Judged, Selection, explain, select
-from migrator.scheduler.snapshot import Candidate, Wanted, capacity
+from migrator.scheduler.snapshot import Candidate, Wanted
 from migrator.storage.plan import plan_disks, pools_to_check
 
 MOST_CANDIDATES = 16
 """Hosts whose agents are asked in `auto` mode before giving up. Each answers within 0.1 s; the first
 that fits ends the search, so only a fleet that refuses throughout is asked whole."""
+
+MOST_TOLD = 100
+"""Hosts whose reasons are told one by one; the sentence counts all."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Move:
     mode: Mode
     host: str | None
     """The one the operator named."""
+    tried: frozenset[str] = frozenset()
+    """Hosts that have refused it already."""
 
 
 @dataclass(frozen=True)
@@ -45,43 +52,65 @@ class Checked:
     volumes: tuple[tuple[str, str], ...] = ()
 
 
-def candidates(context: Context, hosts: Sequence[Host]) -> list[Candidate]:
-    """The hosts with what is claimed on each."""
-    claims: dict[str, list[Claim]] = {}
-    for claim in context.stores.claims.list():
-        claims.setdefault(claim.host, []).append(claim)
-    return [_candidate(context, host, claims.get(host.name, [])) for host in hosts]
-
-
-def _candidate(context: Context, host: Host, claims: Sequence[Claim]) -> Candidate:
-    settings = context.settings
-    purposes = Counter(claim.purpose for claim in claims)
-    return Candidate(
-        host=host,
-        capacity=capacity(
-            host,
-            settings.cpu_overcommit,
-            settings.memory_overcommit,
-            settings.reserved_memory_mib,
-        ),
-        claimed_vcpus=sum(claim.vcpus for claim in claims),
-        claimed_memory_mib=sum(claim.memory_mib for claim in claims),
-        incoming=purposes[ClaimPurpose.INCOMING],
-    )
-
-
 def select_hosts(
-    context: Context, facts: SourceFacts, move: Move, hosts: Sequence[Host]
+    context: Context, facts: SourceFacts, move: Move, enough: int | None = None
 ) -> Selection:
     """The pure part: who would take it, in which order, and why not the others."""
-    wanted = Wanted(
+    candidates = context.candidates.now()
+    return select(_wanted(context, facts, move, candidates), candidates, enough)
+
+
+def _wanted(
+    context: Context, facts: SourceFacts, move: Move, candidates: Sequence[Candidate]
+) -> Wanted:
+    instance = context.stores.instances.get(facts.instance_id)
+    wishes = Wishes() if instance is None else instance.wishes
+    request = ResourceRequest(facts.vcpus, facts.memory_mib)
+    if facts.spec is not None:
+        request = wished(facts.spec.resources, wishes, _topology(candidates, move.source))
+    together, apart = _groups(context, facts.instance_id, wishes, candidates)
+    return Wanted(
         source=move.source,
         vcpus=facts.vcpus,
-        memory_mib=facts.memory_mib,
+        memory_mib=facts.memory_mib if request.page_kib is None else 0,
         only=move.host,
         skip_policies=move.mode is Mode.FORCE,
+        ignored=move.tried,
+        sharing=request.vcpus - len(request.dedicated),
+        need=need(request),
+        strategy=Strategy(context.settings.cell_strategy),
+        arch=facts.arch,
+        virt_type=facts.virt_type,
+        machine=facts.machine,
+        networks=tuple(facts.networks),
+        wishes=wishes,
+        together=together,
+        apart=apart,
     )
-    return select(wanted, candidates(context, hosts))
+
+
+def _topology(candidates: Sequence[Candidate], host: str) -> HostTopology | None:
+    facts = next((each.host.facts for each in candidates if each.host.name == host), None)
+    return None if facts is None else facts.topology
+
+
+Groups = Mapping[str, frozenset[str]]
+
+
+def _groups(
+    context: Context, instance_id: str, wishes: Wishes, candidates: Sequence[Candidate]
+) -> tuple[Groups, Groups]:
+    """Who else is in its groups; of those that stay together, who has a place already."""
+    if not wishes.affinity and not wishes.anti_affinity:
+        return {}, {}
+    groups = context.stores.instances.groups()
+    placed = frozenset().union(*(each.instances for each in candidates))
+    me = frozenset({instance_id})
+    nobody = frozenset[str]()
+    return (
+        {group: (groups.get(group, nobody) - me) & placed for group in wishes.affinity},
+        {group: groups.get(group, nobody) - me for group in wishes.anti_affinity},
+    )
 
 
 def check_guest(facts: SourceFacts) -> None:
@@ -177,7 +206,7 @@ def nobody_fits(selection: Selection, checked: Sequence[Checked], named: str | N
         f"no host can take the guest. {explain(others)}",
         hosts={
             name: [{"code": each.code, "message": each.message} for each in why]
-            for name, why in by_host.items()
+            for name, why in islice(by_host.items(), MOST_TOLD)
         },
     )
 

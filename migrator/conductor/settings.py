@@ -33,6 +33,8 @@ class ConductorSettings:
     cpu_overcommit: float = 16.0
     """vCPUs a host may promise per CPU it has."""
     memory_overcommit: float = 1.0
+    cell_strategy: str = "spread"
+    """``spread``: a guest goes to the NUMA cell of a host that has most left; ``pack``: least."""
     reserved_memory_mib: int = 512
     """Kept for the host itself."""
     hosts: Mapping[str, HostAddresses] = field(default_factory=dict)

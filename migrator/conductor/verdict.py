@@ -15,6 +15,7 @@ from migrator.conductor.placement import (
     nobody_fits,
     select_hosts,
 )
+from migrator.conductor.views import devices_view, pins_view
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
 from migrator.model import BALANCED, ActionRecord, Instance, Migration, MigrationRequest
@@ -42,9 +43,9 @@ def admit(context: Context, asked: Migrate) -> Migration:
     repeated = _same_request(context, request)
     if repeated is not None:
         return repeated
-    case = _open(context, request)
+    case = _open(context, request, MOST_CANDIDATES)
     tried: list[Checked] = []
-    for judged in case.selection.fitting[:MOST_CANDIDATES]:
+    for judged in case.selection.fitting:
         checked = check_pair(context, case.facts, case.source, judged)
         if not checked.refusals:
             return context.stores.journal.submit(_migration(context, case))
@@ -71,7 +72,7 @@ def _same_request(context: Context, request: MigrationRequest) -> Migration | No
     return context.stores.migrations.by_request(request.request_id)
 
 
-def _open(context: Context, request: MigrationRequest) -> _Case:
+def _open(context: Context, request: MigrationRequest, enough: int | None = None) -> _Case:
     instance = context.stores.instances.resolve(request.instance)
     hosts = {host.name: host for host in context.stores.hosts.list()}
     judge_migrate(request, instance, hosts)
@@ -87,7 +88,7 @@ def _open(context: Context, request: MigrationRequest) -> _Case:
     facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
     check_guest(facts)
     move = Move(source, request.mode, request.host)
-    selection = select_hosts(context, facts, move, list(hosts.values()))
+    selection = select_hosts(context, facts, move, enough)
     return _Case(request, instance, source, facts, selection)
 
 
@@ -129,4 +130,6 @@ def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:
         fits=not refusals,
         score=None if refusals else judged.score,
         refusals=refusals,
+        pins=None if refusals else pins_view(judged.placement),
+        devices=None if refusals else devices_view(judged.placement),
     )

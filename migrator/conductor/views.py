@@ -157,6 +157,20 @@ def finding_view(finding: Finding) -> ClaimFinding:
     )
 
 
+def pins_view(placement: Placement | None) -> dict[str, Any]:
+    """vCPU -> host CPU, and ``emulator`` for a CPU of QEMU's own."""
+    if placement is None:
+        return {}
+    pins: dict[str, Any] = {str(vcpu): cpu for vcpu, cpu in placement.pins}
+    return pins if placement.emulator_cpu is None else {**pins, "emulator": placement.emulator_cpu}
+
+
+def devices_view(placement: Placement | None) -> list[Any]:
+    """Each device the guest has, and the one it would get for it."""
+    given = () if placement is None else placement.devices
+    return [{"request": one.request_id, "address": one.address} for one in given]
+
+
 def host_view(host: Host, claims: Sequence[Claim], instances: int) -> HostView:
     """`host show`."""
     facts = host.facts

@@ -186,6 +186,7 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         links_mib_s=dict(ours.link_bandwidths),
         cpu_overcommit=ours.cpu_overcommit,
         memory_overcommit=ours.memory_overcommit,
+        cell_strategy=ours.cell_strategy,
         reserved_memory_mib=ours.reserved_memory_mib,
         hosts=hosts(conf),
     )

@@ -180,6 +180,15 @@ CONDUCTOR_OPTS = [
         max=100.0,
         help="Bytes of guest memory a host may promise for each byte it has.",
     ),
+    cfg.StrOpt(
+        "cell_strategy",
+        default=ConductorSettings.cell_strategy,
+        choices=[
+            ("spread", "the NUMA cell of a host that has most left is filled first"),
+            ("pack", "the one that has least left, which keeps whole cells free for large guests"),
+        ],
+        help="Which NUMA cell of a host a guest gets.",
+    ),
     cfg.IntOpt(
         "reserved_memory_mib",
         default=ConductorSettings.reserved_memory_mib,

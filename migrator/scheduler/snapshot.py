@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from migrator.model import Host
+from migrator.model import (
+    Claim,
+    ClaimPurpose,
+    Host,
+    HostTopology,
+    HostUse,
+    Placement,
+    Wishes,
+)
+from migrator.scheduler.fit import Need, Overcommit, Room, Strategy, room, take
+from migrator.scheduler.fit.room import KIB_PER_MIB, overcommit_of
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What hosts may promise that have no limits of their own."""
+
+    cpu_overcommit: float
+    memory_overcommit: float
+    reserved_memory_mib: int
 
 
 @dataclass(frozen=True)
@@ -12,7 +32,9 @@ class Capacity:
     """What a host may promise in all; overcommit applied, the host's own share taken off."""
 
     vcpus: int
+    """That share CPUs."""
     memory_mib: int
+    """Of ordinary memory."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +47,15 @@ class Candidate:
     claimed_memory_mib: int
     incoming: int
     """Migrations on their way there."""
+    use: HostUse = field(default_factory=HostUse)
+    room: Room | None = None
+    """What its cells and devices have left; None of a host that does not describe them."""
+    confined: bool = False
+    """vCPUs that share CPUs are kept off those that can be dedicated: only they count then."""
+    instances: frozenset[str] = frozenset()
+    """Who is there, or on the way there."""
+    machines: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """(architecture, virtualisation type) -> machine types."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +65,96 @@ class Wanted:
     source: str
     vcpus: int
     memory_mib: int
+    """Of ordinary memory; huge pages are looked for by the fit."""
     only: str | None = None
     """The one host the operator named."""
     skip_policies: bool = False
     """Forced: filters that are policy are recorded instead of obeyed; safety never."""
+    ignored: frozenset[str] = frozenset()
+    """Hosts that are not asked again."""
+    sharing: int | None = None
+    """How many of the vCPUs share CPUs; None: all."""
+    need: Need | None = None
+    """The CPUs, cells, pages and devices in particular."""
+    strategy: Strategy = Strategy.SPREAD
+    arch: str = ""
+    virt_type: str = ""
+    machine: str = ""
+    networks: tuple[str, ...] = ()
+    wishes: Wishes = field(default_factory=Wishes)
+    together: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Affinity group -> its other members that have a place."""
+    apart: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Anti-affinity group -> its other members."""
+
+
+def candidate(host: Host, claims: Sequence[Claim], promises: Promises) -> Candidate:
+    """``host`` with what is claimed of it."""
+    topology = None if host.facts is None else host.facts.topology
+    use = use_of(claims)
+    left = None if topology is None else room(topology, use, _overcommit(promises))
+    confined = left is not None and bool(left.shared_cpus)
+    return Candidate(
+        host=host,
+        capacity=capacity(
+            host,
+            promises.cpu_overcommit,
+            promises.memory_overcommit,
+            promises.reserved_memory_mib,
+        ),
+        claimed_vcpus=_sharing(topology, use) if confined else sum(one.vcpus for one in claims),
+        claimed_memory_mib=use.memory_mib,
+        incoming=sum(one.purpose is ClaimPurpose.INCOMING for one in claims),
+        use=use,
+        room=left,
+        confined=confined,
+        instances=frozenset(
+            one.instance_id for one in claims if one.purpose is not ClaimPurpose.LEAVING
+        ),
+        machines={}
+        if host.facts is None
+        else {(one.arch, one.virt_type): frozenset(one.names) for one in host.facts.machines},
+    )
+
+
+def use_of(claims: Sequence[Claim]) -> HostUse:
+    """Everything that is claimed, together. A claim of which only the size is known shares CPUs."""
+    use = HostUse()
+    for claim in claims:
+        use = take(use, claim.placement or Placement(claim.vcpus, claim.memory_mib))
+    return use
+
+
+def _sharing(topology: HostTopology | None, use: HostUse) -> int:
+    """vCPUs on shared CPUs, also those that somebody pinned to one of them."""
+    shared = frozenset() if topology is None else frozenset(topology.shared_cpus)
+    return use.vcpus + len(use.cpus & shared)
+
+
+def _overcommit(promises: Promises) -> Overcommit:
+    return Overcommit(promises.cpu_overcommit, promises.memory_overcommit)
 
 
 def capacity(
     host: Host, cpu_overcommit: float, memory_overcommit: float, reserved_memory_mib: int
 ) -> Capacity:
-    """What ``host`` may promise; nothing while its facts are unknown."""
-    if host.facts is None:
+    """What ``host`` may promise; nothing while its facts are unknown. Its own limits count first."""
+    facts = host.facts
+    if facts is None:
         return Capacity(0, 0)
-    memory = max(host.facts.memory_mib - reserved_memory_mib, 0)
-    return Capacity(int(host.facts.cpus * cpu_overcommit), int(memory * memory_overcommit))
+    topology = facts.topology
+    cpus, memory, reserved = facts.cpus, facts.memory_mib, reserved_memory_mib
+    overcommit = Overcommit(cpu_overcommit, memory_overcommit)
+    if topology is not None:
+        overcommit = overcommit_of(topology, overcommit)
+        cpus = len(topology.shared_cpus)
+        memory -= _huge_mib(topology)
+        if topology.reserved_memory_mib is not None:
+            reserved = topology.reserved_memory_mib
+    left = max(memory - reserved, 0)
+    return Capacity(int(cpus * overcommit.cpus), int(left * overcommit.memory))
+
+
+def _huge_mib(topology: HostTopology) -> int:
+    pools = (pool for cell in topology.cells for pool in cell.pages)
+    return sum(pool.size_kib * pool.total for pool in pools) // KIB_PER_MIB

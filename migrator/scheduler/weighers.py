@@ -7,6 +7,8 @@ from collections.abc import Callable
 from migrator.scheduler.snapshot import Candidate
 
 Weigher = Callable[[Candidate], float]
+"""All they may depend on: the order of the hosts is the same for every guest, so that nobody has to be
+asked for a fit who is not needed."""
 
 
 def free_memory(candidate: Candidate) -> float:

@@ -46,17 +46,16 @@ class Place(Step):
         if run.migration.state is MigrationState.CLAIMED:
             self._release(run, "the claim's check was interrupted; placing again")
         migration = run.migration
-        move = Move(run.source, migration.mode, migration.requested_host)
         tried: dict[str, Checked] = {}
         conflicts = 0
         while True:
-            hosts = run.context.stores.hosts.list()
-            selection = select_hosts(run.context, facts, move, hosts)
-            untried = [each for each in selection.fitting if each.candidate.host.name not in tried]
-            if not untried or len(tried) >= MOST_CANDIDATES:
+            named = migration.requested_host
+            move = Move(run.source, migration.mode, named, frozenset(tried))
+            selection = select_hosts(run.context, facts, move, enough=1)
+            if not selection.fitting or len(tried) >= MOST_CANDIDATES:
                 raise nobody_fits(selection, list(tried.values()), migration.requested_host)
             run.refuse_if_aborted()
-            judged = untried[0]
+            judged = selection.fitting[0]
             host = judged.candidate.host
             conflict = self._claim(run, facts, judged)
             if conflict is not None:
@@ -66,7 +65,7 @@ class Place(Step):
                 continue
             checked = check_pair(run.context, facts, run.source, judged)
             if not checked.refusals:
-                source = next(each for each in hosts if each.name == run.source)
+                source = run.context.stores.hosts.get(run.source)
                 return _placed(source, host, checked)
             tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
@@ -80,7 +79,9 @@ class Place(Step):
     def _claim(self, run: Run, facts: SourceFacts, judged: Judged) -> Transient | None:
         """The conflict when another claim came first: what was selected from is out of date."""
         host = judged.candidate.host
-        claim = TakeClaim(host.name, host.claims_generation, facts.vcpus, facts.memory_mib)
+        claim = TakeClaim(
+            host.name, host.claims_generation, facts.vcpus, facts.memory_mib, judged.placement
+        )
         try:
             run.move(
                 MigrationState.CLAIMED,

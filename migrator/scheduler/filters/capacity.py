@@ -11,14 +11,16 @@ def vcpus(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     if candidate.host.facts is None:
         return None
     free = candidate.capacity.vcpus - candidate.claimed_vcpus
-    if free >= wanted.vcpus:
+    needed = wanted.vcpus
+    if candidate.confined and wanted.sharing is not None:
+        needed = wanted.sharing
+    if free >= needed:
         return None
     return Refusal(
         "vcpus",
         "vcpus.insufficient",
-        f"{candidate.host.name} can promise {max(free, 0)} more vCPUs, "
-        f"the guest needs {wanted.vcpus}",
-        {"free": free, "needed": wanted.vcpus},
+        f"{candidate.host.name} can promise {max(free, 0)} more vCPUs, the guest needs {needed}",
+        {"free": free, "needed": needed},
     )
 
 

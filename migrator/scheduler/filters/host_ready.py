@@ -22,13 +22,21 @@ def agent_alive(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     )
 
 
+CODES = {
+    HostState.DISABLED: "host.disabled",
+    HostState.DRAINING: "host.draining",
+    HostState.MAINTENANCE: "host.maintenance",
+}
+
+
 def enabled(candidate: Candidate, wanted: Wanted) -> Refusal | None:
-    """Refuse a host that an operator disabled."""
+    """Refuse a host that an operator lets receive nothing."""
     host = candidate.host
     if host.state is HostState.ENABLED:
         return None
+    state = "in maintenance" if host.state is HostState.MAINTENANCE else str(host.state)
     return Refusal(
         "enabled",
-        "host.disabled",
-        f"{host.name} is {host.state}; `migrator host enable {host.name}` lets it receive",
+        CODES[host.state],
+        f"{host.name} is {state}; `migrator host enable {host.name}` lets it receive",
     )

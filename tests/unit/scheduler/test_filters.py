@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.errors import CODES
-from migrator.model import HostState
+from migrator.model import HostState, Wishes
 from migrator.scheduler.filters import FILTERS
 from migrator.scheduler.filters.capacity import memory, vcpus
+from migrator.scheduler.filters.groups import affinity, anti_affinity
 from migrator.scheduler.filters.host_ready import agent_alive, enabled
+from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
+from migrator.scheduler.filters.offers import machine, networks
 from migrator.scheduler.snapshot import Candidate, Capacity, Wanted, capacity
 from tests.unit.examples import FACTS, a_candidate, a_host
 
@@ -43,6 +46,18 @@ FULL = {"capacity": Capacity(8, 8192), "claimed_vcpus": 7, "claimed_memory_mib":
             "host.disabled",
             "`migrator host enable h2`",
         ),
+        (
+            enabled,
+            a_candidate("h2", host=a_host("h2", state=HostState.DRAINING)),
+            "host.draining",
+            "h2 is draining",
+        ),
+        (
+            enabled,
+            a_candidate("h2", host=a_host("h2", state=HostState.MAINTENANCE)),
+            "host.maintenance",
+            "h2 is in maintenance",
+        ),
         (vcpus, a_candidate("h2", **{**FULL, "claimed_vcpus": 6}), None, ""),
         (vcpus, a_candidate("h2", **FULL), "vcpus.insufficient", "can promise 1 more vCPUs.* 2"),
         (memory, a_candidate("h2", **{**FULL, "claimed_memory_mib": 7680}), None, ""),
@@ -70,15 +85,36 @@ def test_a_host_promised_beyond_its_means_has_none_left_not_less() -> None:
 
 
 def test_only_wishes_may_be_passed_over_and_never_safety() -> None:
-    assert [rule.name for rule in FILTERS if not rule.policy] == ["not_source", "agent_alive"]
+    assert [rule.name for rule in FILTERS if not rule.policy] == [
+        "not_source",
+        "agent_alive",
+        "machine",
+        "networks",
+    ]
 
 
 def test_a_refusal_bears_the_name_of_its_filter() -> None:
     hopeless = a_candidate(
-        "h1", host=a_host("h1", alive=False, state=HostState.DISABLED), capacity=Capacity(0, 0)
+        "h1",
+        host=a_host("h1", alive=False, state=HostState.DISABLED, tags=("old",)),
+        capacity=Capacity(0, 0),
+        instances=frozenset({"enemy"}),
+        machines={("x86_64", "kvm"): frozenset({"pc"})},
+    )
+    wanted = Wanted(
+        source="h1",
+        vcpus=2,
+        memory_mib=512,
+        arch="x86_64",
+        virt_type="kvm",
+        machine="pc-q35-9.0",
+        networks=("storage",),
+        wishes=Wishes(tags=("ssd",), forbidden_tags=("old",), zone="row-1"),
+        together={"db": frozenset({"friend"})},
+        apart={"web": frozenset({"enemy"})},
     )
     for rule in FILTERS:
-        refusal = rule.check(hopeless, WANTED)
+        refusal = rule.check(hopeless, wanted)
         assert refusal is not None
         assert refusal.filter == rule.name
 
@@ -113,3 +149,91 @@ def test_a_host_may_promise_what_it_has_less_its_own_share_times_the_overcommit(
 
 def test_a_host_nobody_has_described_may_promise_nothing() -> None:
     assert capacity(a_host(facts=None), 16.0, 1.5, 0) == Capacity(0, 0)
+
+
+# ------------------------------------------------------------- what the operator and the guest want
+
+FRIENDS = {"db": frozenset({"one", "two"})}
+OFFERS = {("x86_64", "kvm"): frozenset({"q35", "pc-q35-7.2"})}
+
+
+def asked(**wanted: Any) -> Wanted:
+    return Wanted(source="h1", vcpus=2, memory_mib=512, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("check", "candidate", "wanted", "code"),
+    [
+        (tags, {"tags": ("gpu", "ssd")}, {"wishes": Wishes(tags=("ssd",))}, None),
+        (tags, {"tags": ("gpu",)}, {"wishes": Wishes(tags=("ssd", "gpu"))}, "host.tag_missing"),
+        (forbidden_tags, {"tags": ("gpu",)}, {"wishes": Wishes(forbidden_tags=("old",))}, None),
+        (
+            forbidden_tags,
+            {"tags": ("old",)},
+            {"wishes": Wishes(forbidden_tags=("old",))},
+            "host.tag_forbidden",
+        ),
+        (zone, {"zone": "row-1"}, {"wishes": Wishes(zone="row-1")}, None),
+        (zone, {"zone": None}, {"wishes": Wishes(zone="row-1")}, "host.wrong_zone"),
+        (zone, {"zone": "row-2"}, {"wishes": Wishes(zone="row-1")}, "host.wrong_zone"),
+        (zone, {"zone": "row-2"}, {}, None),
+    ],
+)
+def test_a_host_is_labelled_as_the_guest_asks(
+    check: Any, candidate: dict[str, Any], wanted: dict[str, Any], code: str | None
+) -> None:
+    host = a_candidate("h2", host=a_host("h2", **candidate))
+    refusal = check(host, asked(**wanted))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
+    ("check", "there", "wanted", "code"),
+    [
+        (affinity, {"two", "else"}, {"together": FRIENDS}, None),
+        (affinity, {"else"}, {"together": FRIENDS}, "affinity.apart"),
+        # the first of a group goes anywhere
+        (affinity, {"else"}, {"together": {"db": frozenset()}}, None),
+        (anti_affinity, {"else"}, {"apart": FRIENDS}, None),
+        (anti_affinity, {"one", "else"}, {"apart": FRIENDS}, "affinity.together"),
+    ],
+)
+def test_groups_stay_together_or_apart(
+    check: Any, there: set[str], wanted: dict[str, Any], code: str | None
+) -> None:
+    refusal = check(a_candidate("h2", instances=frozenset(there)), asked(**wanted))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
+    ("arch", "virt_type", "name", "says"),
+    [
+        ("x86_64", "kvm", "q35", None),
+        ("x86_64", "kvm", "pc-q35-9.0", "does not have machine type pc-q35-9.0"),
+        ("x86_64", "xen", "q35", "cannot run xen guests"),
+        # hosts do not tell what they emulate
+        ("s390x", "qemu", "s390-ccw", None),
+    ],
+)
+def test_a_machine_type_must_be_on_offer(
+    arch: str, virt_type: str, name: str, says: str | None
+) -> None:
+    wanted = asked(arch=arch, virt_type=virt_type, machine=name)
+    refusal = machine(a_candidate("h2", machines=OFFERS), wanted)
+    assert (refusal is None) is (says is None)
+    assert refusal is None or re.search(says or "", refusal.message)
+    assert machine(a_candidate("h2", machines={}), wanted) is None
+
+
+def test_every_network_must_be_there() -> None:
+    refusal = networks(a_candidate("h2"), asked(networks=("default", "dmz", "lan")))
+    assert refusal is not None
+    assert refusal.facts == {"networks": ["dmz", "lan"]}
+    assert networks(a_candidate("h2"), asked(networks=("default",))) is None
+
+
+def test_where_cpus_are_set_apart_only_vcpus_that_share_count() -> None:
+    full = a_candidate("h2", confined=True, capacity=Capacity(4, 8192), claimed_vcpus=3)
+    assert vcpus(full, asked(sharing=1)) is None
+    assert vcpus(full, asked(sharing=2)) is not None
+    assert vcpus(a_candidate("h2", capacity=Capacity(1, 8192)), asked(sharing=1)) is not None
