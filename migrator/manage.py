@@ -1,4 +1,6 @@
-"""migrator-manage: the database, from the outside: ``db upgrade``, ``db version``, ``db check``."""
+"""migrator-manage: the database from the outside (``db upgrade``, ``db version``, ``db check``), and
+whether the rules hold (``verify``, which asks the running service).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from migrator import config, service
+from migrator import config, service, verify
 from migrator.db import file_lock, schema
 from migrator.errors import Transient
 from migrator.version import version
@@ -73,16 +75,24 @@ def main() -> int:
 
 def _run(argv: Sequence[str]) -> int:
     asked = _parser().parse_args(argv)
+    if asked.command == "verify":
+        return verify.run(asked.repair, asked.format)
     conf = config.load(config.file_arguments(asked), "migrator-manage")
     command, _ = COMMANDS[asked.command]
     return command(conf.database.connection, getattr(asked, "format", "table"))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="migrator-manage", description="Manage the database.")
+    parser = argparse.ArgumentParser(
+        prog="migrator-manage", description="Manage the database, and verify."
+    )
     parser.add_argument("--version", action="version", version=version())
     config.add_file_arguments(parser)
-    nouns = parser.add_subparsers(metavar="db", required=True)
+    nouns = parser.add_subparsers(metavar="NOUN", required=True)
+    rules = nouns.add_parser("verify", help=verify.SUMMARY, description=verify.SUMMARY)
+    rules.set_defaults(command="verify")
+    rules.add_argument("--repair", action="store_true", help=verify.REPAIR)
+    rules.add_argument("-f", "--format", choices=("table", "json"), default="table")
     database = nouns.add_parser("db", help="the database")
     verbs = database.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():

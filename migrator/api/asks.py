@@ -75,6 +75,10 @@ class SomeEvents(Ask, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = 500
 
 
+class VerifyAll(Ask, frozen=True):
+    repair: bool = False
+
+
 class NewMigration(Ask, frozen=True):
     """``request_id`` is the client's own: the same id gets the same answer, so a request whose answer
     was lost may be sent again."""

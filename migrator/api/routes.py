@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from migrator.api import asks, claims, hosts, instances, migrations
+from migrator.api import asks, claims, hosts, instances, migrations, verification
 from migrator.messages import (
     AbortAnswer,
     ClaimAudit,
@@ -21,6 +21,7 @@ from migrator.messages import (
     InstanceView,
     MigrationList,
     MigrationView,
+    Verified,
 )
 
 if TYPE_CHECKING:
@@ -151,5 +152,13 @@ ROUTES: tuple[Route[Any], ...] = (
         claims.audit,
         ClaimAudit,
         "Where claims and the domains that are really there differ; asks every host",
+    ),
+    Route(
+        "POST",
+        "/v1/verify",
+        asks.VerifyAll,
+        verification.verify,
+        Verified,
+        "Whether the rules hold on every host and in every record; may mend what breaks them",
     ),
 )

@@ -24,6 +24,8 @@ ANSWER_S = 30.0
 """The service gives itself 15 s to answer a read."""
 VERDICT_S = 60.0
 """A migration is answered with the verdict, for which the service gives itself 40 s."""
+VERIFY_S = 120.0
+"""Every host is asked; the service gives itself 100 s."""
 BREATH_S = 1.0
 """Before a lost answer is asked for again."""
 SILENCE_S = 20.0
@@ -73,6 +75,11 @@ class Client:
         return self._request(
             "POST", ("v1", "migrations", "dry-run"), json=body, timeout=self._timeout(VERDICT_S)
         )
+
+    def verify(self, repair: bool) -> dict[str, Any]:
+        """Whether the rules hold everywhere; with ``repair`` what may be mended is."""
+        timeout = self._timeout(VERIFY_S)
+        return self._request("POST", ("v1", "verify"), json={"repair": repair}, timeout=timeout)
 
     def migrate(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for a migration; a lost answer is asked for once more, under the same request id.

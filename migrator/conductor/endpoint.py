@@ -9,6 +9,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import the_line
 from migrator.conductor.fleet import Fleet
 from migrator.conductor.mailroom import Wake
+from migrator.conductor.verification import Verification
 from migrator.conductor.views import (
     claim_view,
     event_view,
@@ -49,6 +50,8 @@ from migrator.messages import (
     TransferAction,
     TransferEnded,
     TransferProgress,
+    Verified,
+    Verify,
 )
 from migrator.model import HostState, Migration
 from migrator.states import MigrationState
@@ -185,6 +188,9 @@ class ConductorEndpoint:
 
     def audit_claims(self, request: Empty) -> ClaimAudit:
         return ClaimAudit(findings=[finding_view(each) for each in audit_claims(self._context)])
+
+    def verify(self, request: Verify) -> Verified:
+        return Verification(self._context, self._fleet.ask_and_settle).verify(request)
 
     def health(self, request: Empty) -> Health:
         hosts = self._stores.hosts.list()

@@ -185,6 +185,11 @@ class Fleet:
             self._look_again(instance_id)
             self._settle(instance_id, alarm=True)
 
+    def ask_and_settle(self, instance_id: str) -> None:
+        """The same, whatever its hosts said before: for who has seen that the record is wrong."""
+        self._look_again(instance_id)
+        self._settle(instance_id, alarm=True)
+
     def _settle(self, instance_id: str, alarm: bool) -> bool:
         """False when it would raise an alarm that it may not raise."""
         with self._lock:

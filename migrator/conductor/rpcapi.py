@@ -50,6 +50,8 @@ from migrator.messages import (
     TransferAction,
     TransferEnded,
     TransferProgress,
+    Verified,
+    Verify,
 )
 from migrator.rpc import Bus
 
@@ -58,6 +60,8 @@ R = TypeVar("R", bound=msgspec.Struct)
 ANSWER_S = 15.0
 VERDICT_S = 40.0
 """`migrate` and `dry_run` answer with the verdict, which may take 30 s."""
+VERIFY_S = 100.0
+"""Every host is asked about each of its instances, and a host that is away costs one read's time."""
 
 
 class ConductorApi(Protocol):
@@ -77,6 +81,7 @@ class ConductorApi(Protocol):
     def set_instance(self, request: SetInstance) -> InstanceView: ...
     def list_claims(self, request: Empty) -> ClaimList: ...
     def audit_claims(self, request: Empty) -> ClaimAudit: ...
+    def verify(self, request: Verify) -> Verified: ...
     def health(self, request: Empty) -> Health: ...
 
 
@@ -156,6 +161,10 @@ class ConductorClient:
     def audit_claims(self, request: Empty) -> ClaimAudit:
         """Compare the claims with the domains that are really there; asks every host."""
         return self._call("audit_claims", request, ClaimAudit, VERDICT_S)
+
+    def verify(self, request: Verify) -> Verified:
+        """Whether the rules hold; with ``repair`` what may be mended is."""
+        return self._call("verify", request, Verified, VERIFY_S)
 
     def health(self, request: Empty) -> Health:
         return self._call("health", request, Health)

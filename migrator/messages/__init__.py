@@ -14,3 +14,4 @@ from migrator.messages.operators import *  # noqa: F403
 from migrator.messages.reports import *  # noqa: F403
 from migrator.messages.storage import *  # noqa: F403
 from migrator.messages.traces import *  # noqa: F403
+from migrator.messages.verification import *  # noqa: F403

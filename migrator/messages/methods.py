@@ -68,6 +68,7 @@ from migrator.messages.reports import (
     TransferProgress,
 )
 from migrator.messages.traces import TransferAction
+from migrator.messages.verification import Verified, Verify
 
 AGENT_METHODS: tuple[Method, ...] = (
     Method("describe_source", InstanceRef, SourceFacts),
@@ -106,5 +107,6 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("set_instance", SetInstance, InstanceView),
     Method("list_claims", Empty, ClaimList),
     Method("audit_claims", Empty, ClaimAudit),
+    Method("verify", Verify, Verified),
     Method("health", Empty, Health),
 )

@@ -53,6 +53,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.adoption": Layer.POLICY,
     "migrator.conductor.claim_audit": Layer.POLICY,
     "migrator.conductor.domain_xml": Layer.POLICY,
+    "migrator.conductor.invariants": Layer.POLICY,
     "migrator.conductor.outcome": Layer.POLICY,
     "migrator.conductor.queue": Layer.POLICY,
     "migrator.conductor.recovery": Layer.POLICY,
@@ -91,6 +92,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.service": Layer.ENTRY,
     "migrator.standalone": Layer.ENTRY,
     "migrator.status": Layer.ENTRY,
+    "migrator.verify": Layer.ENTRY,
 }
 """The longest fitting row counts. A new module in a package of the table needs a row only where its
 layer differs from the package's; a new top-level module always does."""

@@ -41,6 +41,8 @@ from migrator.messages import (
     NamedInstance,
     SetHost,
     SetInstance,
+    Verified,
+    Verify,
 )
 from migrator.model import Refusal
 from migrator.states import ABORTABLE, TERMINAL, MigrationState
@@ -85,6 +87,7 @@ class FakeConductor:
         self.lose_answer: MigratorError | None = None
         """Raised once by ``migrate``, after it has done its work."""
         self.healthy = True
+        self.verified = Verified(instances=4, moving=0, breaches=[])
         self.findings: list[ClaimFinding] = []
         """What an audit of the claims finds."""
         self._lock = threading.RLock()
@@ -244,6 +247,10 @@ class FakeConductor:
     def audit_claims(self, request: Empty) -> ClaimAudit:
         with self._enter("audit_claims"):
             return ClaimAudit(findings=list(self.findings))
+
+    def verify(self, request: Verify) -> Verified:
+        with self._enter("verify"):
+            return self.verified
 
     def health(self, request: Empty) -> Health:
         with self._enter("health"):

@@ -7,11 +7,15 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import cast
 
+from migrator.conductor.rpcapi import ConductorClient
+from migrator.messages import Verify
+from migrator.rpc import Bus
 from tests.simulation.database import SimDatabase
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import violations
-from tests.simulation.network import Weather
+from tests.simulation.network import SimBus, Weather
 from tests.simulation.person import help_out
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import START, Stuck
@@ -98,6 +102,7 @@ def _course(world: World, faults: Faults) -> Iterator[str]:
         world.ask_to_migrate(guest, world.plan.target, f"first-{guest}")
     yield from _until_ended(world, faults)
     if world.plan.once_more:
+        yield from _verified(world)
         yield from _once_more(world, faults)
 
 
@@ -124,6 +129,22 @@ def _once_settled(world: World, faults: Faults) -> Iterator[str]:
             yield from wrong
             return
         world.scheduler.run_until(lambda: False, LOOKS_EVERY_S)
+
+
+def _verified(world: World) -> Iterator[str]:
+    """The service's own verification finds nothing either."""
+    client = ConductorClient(cast(Bus, SimBus(world.network, world.operator)))
+    world.network.weather = Weather()
+    said: list[str] = []
+
+    def ask() -> None:
+        answer = client.verify(Verify())
+        said.append("; ".join(each.message for each in answer.breaches))
+
+    world.act("verify", ask)
+    world.scheduler.run_until(lambda: bool(said), SETTLES_WITHIN_S)
+    if said != [""]:
+        yield f"`verify` says: {said}"
 
 
 def _once_more(world: World, faults: Faults) -> Iterator[str]:

@@ -48,13 +48,19 @@ class AwaitTransfer(Step):
     abortable = False
     needs = ("describe_source", "start_transfer")
 
+    def __init__(self) -> None:
+        self._interrupted = False
+        """It has waited before, and what it had seen by then was lost with the database's answer."""
+
     def execute(self, run: Run, results: Results) -> Result:
         # Right after a fresh start there is nothing to see yet; after an adoption there may be all.
         # An earlier leader may have raised the flag.
         flag = run.migration.attention
         adopted = bool(results["start_transfer"]["adopted"])
         paused = paused_on_its_way(run.migration)
-        seen = _Seen(look=adopted or flag is not None, attention=flag, paused=paused)
+        look = adopted or flag is not None or self._interrupted
+        seen = _Seen(look=look, attention=flag, paused=paused)
+        self._interrupted = True
         while True:
             self._pass_abort_on(run, results, seen)
             why = self._look(run, seen) if seen.look else None
