@@ -89,6 +89,8 @@ class NewMigration(Ask, frozen=True):
     force: bool = False
     reason: Text | None = None
     bandwidth_mib_s: Annotated[int, Meta(ge=1, le=MAX_BANDWIDTH_MIB_S)] | None = None
+    disk_pools: dict[Name, Name] = msgspec.field(default_factory=dict)
+    flatten: bool = False
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     request_id: RequestId | None = None
 

@@ -13,6 +13,7 @@ from migrator.messages import (
     ListEvents,
     ListMigrations,
     Migrate,
+    MigrationDisks,
     MigrationList,
     MigrationRef,
     MigrationView,
@@ -30,6 +31,8 @@ def _request(ask: NewMigration) -> Migrate:
         force=ask.force,
         reason=ask.reason,
         bandwidth_mib_s=ask.bandwidth_mib_s,
+        disk_pools=ask.disk_pools,
+        flatten=ask.flatten,
         priority=ask.priority,
         request_id=ask.request_id,
     )
@@ -58,6 +61,10 @@ def index(conductor: ConductorApi, ask: SomeMigrations) -> MigrationList:
 
 def show(conductor: ConductorApi, ask: OneMigration) -> MigrationView:
     return conductor.show(MigrationRef(id=ask.id))
+
+
+def disks(conductor: ConductorApi, ask: OneMigration) -> MigrationDisks:
+    return conductor.show_disks(MigrationRef(id=ask.id))
 
 
 def abort(conductor: ConductorApi, ask: OneMigration) -> AbortAnswer:

@@ -19,6 +19,7 @@ from migrator.messages import (
     HostView,
     InstanceList,
     InstanceView,
+    MigrationDisks,
     MigrationList,
     MigrationView,
     Verified,
@@ -123,6 +124,14 @@ ROUTES: tuple[Route[Any], ...] = (
         migrations.show,
         MigrationView,
         "One migration, by its id or an unambiguous beginning of it",
+    ),
+    Route(
+        "GET",
+        "/v1/migrations/{id}/disks",
+        asks.OneMigration,
+        migrations.disks,
+        MigrationDisks,
+        "What becomes of each disk, and how far its copy is",
     ),
     Route(
         "POST",

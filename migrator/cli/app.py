@@ -31,6 +31,7 @@ COMMANDS = {
     "instance show": "instances:ShowInstance",
     "migrate": "migrate:Migrate",
     "migration abort": "migrations:AbortMigration",
+    "migration disks": "migrations:ListDisks",
     "migration events": "events:ListEvents",
     "migration list": "migrations:ListMigrations",
     "migration show": "migrations:ShowMigration",

@@ -19,6 +19,7 @@ KEYS = (
     "candidates",
     "migration",
     "updated_at",
+    "disks",
 )
 
 
@@ -47,6 +48,7 @@ class ListInstances(ListCommand):
 
 class _OneInstance(ShowCommand):
     keys = KEYS
+    table: ClassVar[Columns] = {"disks": lambda row: "\n".join(map(words.disk, row["disks"]))}
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

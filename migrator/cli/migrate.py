@@ -9,7 +9,7 @@ from typing import Any
 from migrator.cli import screen, words
 from migrator.cli.base import Row, say
 from migrator.cli.client import fresh_request_id
-from migrator.cli.exits import UNKNOWN, CommandFailed, ConnectionLost
+from migrator.cli.exits import REFUSED, UNKNOWN, CommandFailed, ConnectionLost
 from migrator.cli.migrations import KEYS, MigrationCommand
 
 DRY_RUN_KEYS = ("instance", "chosen", "hosts", "methods", "forecast")
@@ -38,6 +38,20 @@ class Migrate(MigrationCommand):
         parser.add_argument("--reason", metavar="TEXT", help="why it is forced")
         parser.add_argument(
             "--bandwidth", metavar="MIB_S", type=int, help="send at most so many MiB each second"
+        )
+        parser.add_argument(
+            "--map-disk",
+            metavar="DISK=POOL",
+            action="append",
+            default=[],
+            type=_disk_and_pool,
+            help="copy this disk (vda...) into that pool of the destination; may be repeated. Without it"
+            " a disk both hosts do not share goes into the pool of the same name, or of the same class",
+        )
+        parser.add_argument(
+            "--flatten",
+            action="store_true",
+            help="let a copied disk that stands on a base image arrive standing alone",
         )
         parser.add_argument(
             "--priority", metavar="N", type=int, default=0, help="higher leaves the queue earlier"
@@ -113,6 +127,7 @@ def describe(verdict: Row) -> str:
             for no in host["refusals"]
         ]
         lines += [f"      {line}" for line in _given(host)]
+        lines += [f"      {words.disk_move(disk)}" for disk in host.get("disks", ())]
     if verdict["forecast"]:
         lines.append(f"  forecast: {words.plain(verdict['forecast'])}")
     return "\n".join(lines)
@@ -134,6 +149,26 @@ def _choice(verdict: Row) -> str:
     return f"would go to {words.printable(verdict['chosen'])}{f' ({methods})' if methods else ''}"
 
 
+def _disk_and_pool(text: str) -> tuple[str, str]:
+    """``vda=POOL``"""
+    disk, _, pool = text.partition("=")
+    if not disk or not pool:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form DISK=POOL, as in vda=fast")
+    return disk, pool
+
+
+def _disk_pools(wishes: Sequence[tuple[str, str]]) -> Row:
+    pools: Row = {}
+    for disk, pool in wishes:
+        if pools.setdefault(disk, pool) != pool:
+            raise CommandFailed(
+                "request.invalid",
+                f"--map-disk names two pools for {disk}: {pools[disk]} and {pool}",
+                REFUSED,
+            )
+    return pools
+
+
 def _body(parsed: argparse.Namespace) -> Row:
     return {
         "instance": parsed.instance,
@@ -142,5 +177,7 @@ def _body(parsed: argparse.Namespace) -> Row:
         "force": parsed.force,
         "reason": parsed.reason,
         "bandwidth_mib_s": parsed.bandwidth,
+        "disk_pools": _disk_pools(parsed.map_disk),
+        "flatten": parsed.flatten,
         "priority": parsed.priority,
     }

@@ -178,6 +178,31 @@ class WatchMigration(_OneMigration):
         return self.wait(found["id"])
 
 
+class ListDisks(ListCommand):
+    """Show what becomes of each disk of a guest that moves, and how far its copy is."""
+
+    keys: tuple[str, ...] = (
+        "target",
+        "mode",
+        "source",
+        "destination",
+        "format",
+        "virtual_size",
+        "remaining",
+        "why",
+    )
+    empty = "nothing is planned for any disk: the guest has none, or no destination was chosen yet"
+    table: ClassVar[Columns] = field_columns(*keys)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_migration(parser)
+        return parser
+
+    def fetch(self, parsed: argparse.Namespace) -> list[Row]:
+        return list(self.client.get("v1", "migrations", parsed.migration, "disks")["disks"])
+
+
 class AbortMigration(_OneMigration):
     """Stop a migration; the guest stays where it is. Refused once it runs at the destination."""
 

@@ -110,6 +110,27 @@ def ago(value: str | None) -> str:
     return f"{max(seconds, 0)} s ago"
 
 
+def disk_move(disk: Any) -> str:
+    """What becomes of one disk of a guest that moves."""
+    text = {key: printable(value) for key, value in disk.items() if value is not None}
+    what = {
+        "copy": "copied from {source} to {destination} ({format}, {size})",
+        "shared": "stays {source}, which both hosts share",
+        "skip": "nothing to bring",
+    }.get(disk["mode"], "{mode}")
+    told = what.format(**text, size=size(disk["virtual_size"]))
+    return f"{text['target']}: {told}"
+
+
+def disk(recorded: Any) -> str:
+    """One recorded disk of an instance."""
+    place = f"{recorded['pool']}/{recorded['volume']}" if recorded["pool"] else NOTHING
+    notes = [name.replace("_", "-") for name in ("read_only", "shareable") if recorded[name]]
+    notes += [f"on {layer}" for layer in recorded["chain"]]
+    facts = (recorded["format"], size(recorded["virtual_size"]), *notes)
+    return f"{printable(recorded['target'])}: {printable(place)} ({printable(', '.join(facts))})"
+
+
 def short_id(value: str | None) -> str:
     """The beginning of an id; the service takes it as long as it fits one only."""
     return NOTHING if value is None else printable(value)[:8]
@@ -120,6 +141,8 @@ UNITS: Mapping[str, Words] = {
     "created_at": when,
     "dirty_rate": rate,
     "disk_remaining": size,
+    "remaining": size,
+    "virtual_size": size,
     "disk_total": size,
     "downtime_ms": duration_ms,
     "finished_at": when,

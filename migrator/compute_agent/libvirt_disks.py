@@ -9,9 +9,10 @@ import libvirt
 import msgspec
 
 from migrator.compute_agent.disk_xml import disk_facts
+from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
 from migrator.errors import Refused
 from migrator.messages import DiskFacts
-from migrator.model import DiskLayer
+from migrator.model import DiskLayer, DiskProgress
 from migrator.storage.libvirt_pools import volume_at_path
 from migrator.storage.libvirt_volumes import volume_info
 
@@ -32,6 +33,35 @@ def disks_of(
             written=written,
             allocated=_allocated(conn, found),
         )
+
+
+def disk_writes(conn: libvirt.virConnect, instance_id: str) -> Mapping[str, int]:
+    """target -> bytes written since its QEMU was started."""
+    try:
+        domain = conn.lookupByUUIDString(instance_id)
+        running = _running(domain)
+    except libvirt.libvirtError as error:
+        if is_no_domain(error):
+            return {}
+        raise
+    return {target: written for target, (_, written) in running.items() if written is not None}
+
+
+def mirrors(domain: libvirt.virDomain) -> tuple[DiskProgress, ...]:
+    """The running copies of a domain's disks; without those that end while we look."""
+    found = []
+    for disk in disk_facts(domain.XMLDesc(0)):
+        if not disk.source_type or disk.read_only:
+            continue
+        try:
+            info = domain.blockJobInfo(disk.target, 0)
+        except libvirt.libvirtError as error:
+            if is_no_domain(error) or has_code(error, "OPERATION_INVALID"):
+                return ()
+            raise
+        if info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY:
+            found.append(DiskProgress(disk.target, info["end"], info["end"] - info["cur"]))
+    return tuple(found)
 
 
 def _running(domain: libvirt.virDomain) -> Mapping[str, tuple[int | None, int | None]]:

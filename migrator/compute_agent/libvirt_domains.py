@@ -6,13 +6,14 @@ except that a domain libvirt does not have is a value where the port says so.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import libvirt
 
 from migrator.compute_agent.attempt_mark import NAMESPACE, parse_mark
 from migrator.compute_agent.held import held
-from migrator.compute_agent.libvirt_disks import disks_of
+from migrator.compute_agent.libvirt_disks import disks_of, mirrors
 from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
 from migrator.compute_agent.libvirt_names import (
     PROBE_PREFIX,
@@ -132,7 +133,10 @@ def describe(conn: libvirt.virConnect, instance_id: str) -> DomainDescription | 
 def job(conn: libvirt.virConnect, instance_id: str) -> JobSample | None:
     """The running job."""
     domain = find(conn, instance_id)
-    return None if domain is None else current_job(domain)
+    sample = None if domain is None else current_job(domain)
+    if sample is None or not sample.disk_remaining or sample.memory_total:
+        return sample
+    return replace(sample, disks=mirrors(domain))
 
 
 def completed_job(conn: libvirt.virConnect, instance_id: str) -> Statistics | None:

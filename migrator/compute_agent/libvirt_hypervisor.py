@@ -17,7 +17,7 @@ copy         a few per running copy of volumes, half of them to the other host's
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from migrator.compute_agent import libvirt_changes as changes
@@ -27,6 +27,7 @@ from migrator.compute_agent import libvirt_host as host
 from migrator.compute_agent import libvirt_tuning as tuning
 from migrator.compute_agent.capabilities import host_capabilities, machine_types
 from migrator.compute_agent.libvirt_connections import ANSWER_S, Channel
+from migrator.compute_agent.libvirt_disks import disk_writes
 from migrator.compute_agent.libvirt_transfer import resume_postcopy, transfer
 from migrator.compute_agent.libvirt_watch import EventFeed
 from migrator.compute_agent.ports import DomainDescription, HypervisorEvent
@@ -113,6 +114,10 @@ class LibvirtHypervisor:
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
         xml = self._inventory.call("reading capabilities", host.capabilities_xml, PROBE_S)
         return machine_types(xml, arch, virt_type)
+
+    def disk_writes(self, instance_id: str) -> Mapping[str, int]:
+        work = partial(disk_writes, instance_id=instance_id)
+        return self._control.call(f"reading the disk counters of {instance_id}", work)
 
     def active_networks(self) -> Sequence[str]:
         return self._inventory.call("listing networks", host.active_networks)

@@ -8,7 +8,7 @@ libvirt says does not exist is a value (``DomainState.ABSENT`` or None), never a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,6 +129,11 @@ class Hypervisor(Protocol):
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
         """Canonical machine types and their aliases this host's QEMU offers; empty when it cannot
         run that architecture or virtualisation type at all."""
+        ...
+
+    def disk_writes(self, instance_id: str) -> Mapping[str, int]:
+        """target -> bytes the guest has written to it since its QEMU was started; empty when it does not
+        run or libvirt is busy with it."""
         ...
 
     def active_networks(self) -> Sequence[str]: ...

@@ -20,6 +20,7 @@ from migrator.states import ABORTABLE, PAST_NO_RETURN, TERMINAL, MigrationState
 
 LONGEST_NAME = 255
 MAX_PRIORITY = 1000
+MOST_DISKS = 256
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,18 @@ def parse_request(asked: Migrate) -> MigrationRequest:
         bandwidth_mib_s=asked.bandwidth_mib_s,
         priority=asked.priority,
         request_id=asked.request_id,
+        disk_pools=_disk_pools(asked),
+        flatten=asked.flatten,
     )
+
+
+def _disk_pools(asked: Migrate) -> Mapping[str, str]:
+    for target, pool in asked.disk_pools.items():
+        _plain("disk_pools", target)
+        _plain("disk_pools", pool)
+    if len(asked.disk_pools) > MOST_DISKS:
+        raise _invalid("disk_pools", f"has more than {MOST_DISKS} entries")
+    return dict(asked.disk_pools)
 
 
 def judge_migrate(

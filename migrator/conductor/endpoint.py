@@ -16,6 +16,7 @@ from migrator.conductor.views import (
     finding_view,
     host_view,
     instance_view,
+    migration_disks,
     migration_view,
 )
 from migrator.errors import Refused
@@ -39,6 +40,7 @@ from migrator.messages import (
     ListEvents,
     ListMigrations,
     Migrate,
+    MigrationDisks,
     MigrationList,
     MigrationRef,
     MigrationView,
@@ -117,6 +119,10 @@ class ConductorEndpoint:
             events=[event_view(event) for event in events], migration=self._view(migration)
         )
 
+    def show_disks(self, request: MigrationRef) -> MigrationDisks:
+        migration = self._stores.migrations.get(request.id)
+        return migration_disks(migration, self._context.mail.progress(migration.id))
+
     def abort(self, request: AbortMigration) -> AbortAnswer:
         migration = self._stores.migrations.get(request.id)
         accepted = isinstance(judge_abort(migration), Accept)
@@ -176,7 +182,8 @@ class ConductorEndpoint:
         )
 
     def show_instance(self, request: NamedInstance) -> InstanceView:
-        return instance_view(self._stores.instances.resolve(request.instance))
+        instance = self._stores.instances.resolve(request.instance)
+        return instance_view(instance, self._stores.disks.of_instance(instance.id))
 
     def set_instance(self, request: SetInstance) -> InstanceView:
         instance = self._stores.instances.resolve(request.instance)

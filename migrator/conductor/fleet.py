@@ -338,6 +338,7 @@ def progress_of(sample: JobSample) -> Progress:
             phase=Phase.DISK if sample.disk_remaining else Phase.MEMORY,
             disk_total=sample.disk_total,
             disk_remaining=sample.disk_remaining,
+            disks=sample.disks,
         )
     return Progress(
         phase=Phase.MEMORY,

@@ -7,10 +7,17 @@ that the three cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from migrator.conductor.context import Context
+from migrator.conductor.disks import (
+    DiskCase,
+    PlacedDisks,
+    disks_to_check,
+    judge_disks,
+    write_rates,
+)
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
@@ -19,7 +26,7 @@ from migrator.scheduler.fit import Strategy, need
 from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Judged, Selection, explain, select
 from migrator.scheduler.snapshot import Candidate, Wanted
-from migrator.storage.plan import plan_disks, pools_to_check
+from migrator.storage.plan import DiskWishes
 
 MOST_CANDIDATES = 16
 """Hosts whose agents are asked in `auto` mode before giving up. Each answers within 0.1 s; the first
@@ -39,6 +46,9 @@ class Move:
     """The one the operator named."""
     tried: frozenset[str] = frozenset()
     """Hosts that have refused it already."""
+    disks: DiskWishes = field(default_factory=DiskWishes)
+    migration_id: str | None = None
+    """Whose own reservations do not count against it."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,7 @@ class Checked:
 
     host: str
     refusals: tuple[Refusal, ...]
-    needs_unsafe: bool = False
-    pools: tuple[str, ...] = ()
-    volumes: tuple[tuple[str, str], ...] = ()
+    disks: PlacedDisks = field(default_factory=PlacedDisks)
 
 
 def select_hosts(
@@ -126,21 +134,21 @@ def check_guest(facts: SourceFacts) -> None:
         raise as_refused(refusals)
 
 
-def check_pair(context: Context, facts: SourceFacts, source: str, judged: Judged) -> Checked:
+def check_pair(context: Context, facts: SourceFacts, move: Move, judged: Judged) -> Checked:
     """Ask both agents. An agent that does not answer is a refusal of that host, not a failure."""
     host = judged.candidate.host
     try:
-        return _check_pair(context, facts, source, host)
+        return _check_pair(context, facts, move, host)
     except MigratorError as error:
         code = "host.agent_down" if isinstance(error, Transient) else error.code
         named = host.name in error.message
-        why = error.message if named else f"checking {source} -> {host.name}: {error.message}"
+        why = error.message if named else f"checking {move.source} -> {host.name}: {error.message}"
         return Checked(host.name, (Refusal("checks", code, why, error.facts),))
 
 
-def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -> Checked:
+def _check_pair(context: Context, facts: SourceFacts, move: Move, host: Host) -> Checked:
     encryption = context.settings.encryption
-    pools, volumes = pools_to_check(facts.disks)
+    asked = disks_to_check(context, facts, move.disks, host)
     there = context.agents.check_destination(
         host.name,
         CheckDestination(
@@ -152,8 +160,9 @@ def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -
             cpu_xml=facts.cpu_xml,
             vcpus=facts.vcpus,
             memory_mib=facts.memory_mib,
-            pools=list(pools),
-            volumes=[list(volume) for volume in volumes],
+            pools=list(asked.pools),
+            volumes=[list(volume) for volume in asked.volumes],
+            look_for=[list(volume) for volume in asked.look_for],
             networks=facts.networks,
             source_libvirt_version=facts.libvirt_version,
             source_hypervisor_version=facts.hypervisor_version,
@@ -161,28 +170,20 @@ def _check_pair(context: Context, facts: SourceFacts, source: str, host: Host) -
         ),
     )
     here = context.agents.check_source(
-        source,
+        move.source,
         CheckSource(
             instance_id=facts.instance_id,
             peer_uri=host.addresses.peer_uri,
             pools=there.pools,
             encryption=encryption,
+            measure_writes=len(there.pools) < len(asked.pools) or bool(move.disks.pools),
         ),
     )
-    not_shared = {refusal.facts["pool"]: refusal for refusal in here.not_shared}
-    disks = plan_disks(facts.disks, here.shared_pools, not_shared)
-    # A volume cannot be expected in what is another pool of the same name.
-    told = [
-        each
-        for each in there.refusals
-        if each.code != "volume.missing" or each.facts["pool"] not in not_shared
-    ]
+    judged = judge_disks(context, DiskCase(facts, move.disks, move.migration_id, host), there, here)
     return Checked(
         host=host.name,
-        refusals=(*told, *here.refusals, *disks.refusals),
-        needs_unsafe=disks.needs_unsafe,
-        pools=disks.pools,
-        volumes=disks.volumes,
+        refusals=(*judged.told, *here.refusals, *judged.plan.refusals),
+        disks=PlacedDisks(plan=judged.plan, room=judged.room, write_rates=write_rates(facts, here)),
     )
 
 

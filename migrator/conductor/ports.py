@@ -14,6 +14,7 @@ from migrator.messages import ListMigrations
 from migrator.model import (
     ActionRecord,
     Claim,
+    DiskRecord,
     DomainSummary,
     Effect,
     Host,
@@ -290,6 +291,24 @@ class ClaimStore(Protocol):
         ...
 
 
+class DiskStore(Protocol):
+    """Recorded disks; a migration's switch moves them, everything else records them anew."""
+
+    def of_instance(self, instance_id: str) -> Sequence[DiskRecord]: ...
+
+    def recorded(self) -> frozenset[str]:
+        """Ids of the instances that have records."""
+        ...
+
+    def record(self, instance_id: str, records: Sequence[DiskRecord]) -> None:
+        """Replace what is recorded of the instance's disks."""
+        ...
+
+    def held_bytes(self, host: str, besides: str | None) -> Mapping[str, int]:
+        """pool -> bytes that migrations other than ``besides`` keep free there."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stores:
     """Everything of the database the conductor uses."""
@@ -299,3 +318,4 @@ class Stores:
     hosts: HostStore
     instances: InstanceStore
     claims: ClaimStore
+    disks: DiskStore

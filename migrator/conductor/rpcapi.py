@@ -40,6 +40,7 @@ from migrator.messages import (
     ListEvents,
     ListMigrations,
     Migrate,
+    MigrationDisks,
     MigrationList,
     MigrationRef,
     MigrationView,
@@ -72,6 +73,7 @@ class ConductorApi(Protocol):
     def show(self, request: MigrationRef) -> MigrationView: ...
     def list(self, request: ListMigrations) -> MigrationList: ...
     def events(self, request: ListEvents) -> EventList: ...
+    def show_disks(self, request: MigrationRef) -> MigrationDisks: ...
     def abort(self, request: AbortMigration) -> AbortAnswer: ...
     def list_hosts(self, request: Empty) -> HostList: ...
     def show_host(self, request: HostRef) -> HostView: ...
@@ -132,6 +134,9 @@ class ConductorClient:
 
     def events(self, request: ListEvents) -> EventList:
         return self._call("events", request, EventList)
+
+    def show_disks(self, request: MigrationRef) -> MigrationDisks:
+        return self._call("show_disks", request, MigrationDisks)
 
     def abort(self, request: AbortMigration) -> AbortAnswer:
         """Ask for an abort; ``abort.too_late`` once the guest runs at the destination."""

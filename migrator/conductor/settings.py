@@ -37,5 +37,15 @@ class ConductorSettings:
     """``spread``: a guest goes to the NUMA cell of a host that has most left; ``pack``: least."""
     reserved_memory_mib: int = 512
     """Kept for the host itself."""
+    disk_overcommit: float = 1.0
+    """Bytes of disks a pool may promise per byte it has free; above 1 a copied disk counts with what
+    its guest has written and not with all it may ever write."""
+    pool_classes: Mapping[str, str] = field(default_factory=dict)
+    """pool -> class tag: where a destination lacks a pool of the source's name, one of its class
+    takes the copies."""
+    delete_grace_s: float = 2.0
+    """Between a guest's switch and the deletion of the volumes it left at its source."""
+    synchronous_writes_mib_s: float = 32.0
+    """A copied disk that its guest writes to faster than this is mirrored synchronously."""
     hosts: Mapping[str, HostAddresses] = field(default_factory=dict)
     """The fleet, where it is configured here; agents may also introduce themselves."""

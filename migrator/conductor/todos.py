@@ -16,6 +16,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
 from migrator.messages import (
+    DeleteVolumes,
     FenceSource,
     FinishDestination,
     InstanceRef,
@@ -33,6 +34,8 @@ from migrator.model import (
     Todo,
     TodoKind,
 )
+from migrator.storage.plan import copied
+from migrator.storage.tell import planned_volumes
 
 LOG = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ DEADLINES_S: Mapping[TodoKind, float] = {
     TodoKind.FINISH_DESTINATION: 30.0,
     TodoKind.RELEASE_SOURCE: 30.0,
     TodoKind.UNDO_DESTINATION: 20.0,
+    TodoKind.DELETE_VOLUMES: 60.0,
 }
 
 Done = tuple[list[Effect], dict[str, Any]]
@@ -104,6 +108,9 @@ class Todos:
         for todo in todos:
             if not self._work(migration, todo):
                 return
+        if copied(migration.disks):
+            # What waits out its grace waited for these, and is due at a time of its own.
+            self._context.todo.put(migration.id)
 
     def _written(self, ask: Callable[[], T]) -> T:
         """Ask the database until it answers: what was done on a host is not forgotten because the record
@@ -261,10 +268,38 @@ def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
 
 
 def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
-    request = UndoDestination(**_head(context, migration, todo))
+    created = planned_volumes(migration.disks)
+    request = UndoDestination(**_head(context, migration, todo), created=created)
     undone = send(todo.host, context.agents.undo_destination, request)
     for removed in undone.removed:
         context.stores.journal.note(migration.id, "todo", f"{todo.host}: removed {removed}")
+    return [], {}
+
+
+def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
+    """Only while the destination still has the guest that was seen to run there: until then the source's
+    volumes are the only ones that are known to be whole."""
+    assert migration.destination is not None
+    request = InstanceRef(instance_id=migration.instance_id)
+    there = context.agents.inspect(migration.destination, request).view
+    if there.state is DomainState.ABSENT:
+        kept = ", ".join(f"{pool}/{volume}" for pool, volume in todo.payload["volumes"])
+        text = (
+            f"{migration.destination} has no domain of {migration.instance_name} any more; the volumes "
+            f"it left on {todo.host} are kept: {kept}. Delete them when nobody needs them"
+        )
+        context.stores.journal.note(migration.id, "alarm", text)
+        return [], {}
+    command = DeleteVolumes(**_head(context, migration, todo), **todo.payload)
+    try:
+        deleted = send(todo.host, context.agents.delete_volumes, command)
+    except Refused as refused:
+        if refused.code not in ("volume.in_use", "pool.missing"):
+            raise
+        context.stores.journal.note(migration.id, "alarm", refused.message)
+        return [], {}
+    for removed in deleted.removed:
+        context.stores.journal.note(migration.id, "todo", f"{todo.host}: deleted {removed}")
     return [], {}
 
 
@@ -280,4 +315,5 @@ _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {
     TodoKind.FINISH_DESTINATION: _finish_destination,
     TodoKind.RELEASE_SOURCE: _release_source,
     TodoKind.UNDO_DESTINATION: _undo_destination,
+    TodoKind.DELETE_VOLUMES: _delete_volumes,
 }

@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-def start_flags(persistent: bool, needs_unsafe: bool, encryption: str) -> list[str]:
+from migrator.model import DiskMode, DiskMove
+
+MIB = 1024 * 1024
+PARALLEL_MARGIN = 0.5
+"""Of a limited bandwidth: a guest that writes faster than this share leaves too little for the copy to
+gain on it."""
+
+
+@dataclass(frozen=True)
+class DiskCopy:
+    """What the start flags depend on, of the disks."""
+
+    needs_unsafe: bool = False
+    """Shared disks move, all of them proven shared and written through."""
+    moves: Sequence[DiskMove] = ()
+    synchronous: bool = False
+
+    @property
+    def targets(self) -> list[str]:
+        """Disks that are copied, by their targets."""
+        return [move.target for move in self.moves if move.mode is DiskMode.COPY]
+
+
+def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]:
     """libvirt's VIR_MIGRATE_* names in lower case, sorted.
 
-    ``unsafe`` only when every writable disk is proven shared and written through: libvirt itself
-    cannot tell a plain shared directory from two that merely have the same name.
+    ``unsafe`` only when every writable disk that is not copied is proven shared and written through:
+    libvirt itself cannot tell a plain shared directory from two that merely have the same name.
+    ``non_shared_disk`` only when a disk is copied: with an empty list of disks libvirt would copy all
+    that are writable.
     """
     flags = {"live", "peer2peer", "abort_on_error"}
     if persistent:
         flags |= {"persist_dest", "undefine_source"}
-    if needs_unsafe:
+    if disks.needs_unsafe:
         flags.add("unsafe")
     if encryption == "required":
         flags.add("tls")
+    if disks.targets:
+        flags.add("non_shared_disk")
+        if disks.synchronous:
+            flags.add("non_shared_synchronous_writes")
     return sorted(flags)
+
+
+def needs_synchronous_writes(
+    moves: Sequence[DiskMove],
+    write_rates: Mapping[str, float],
+    limit_mib_s: float,
+    bandwidth_mib_s: int | None,
+) -> bool:
+    """Whether a copied disk is written to so fast that a mirror which lags behind may never catch up.
+
+    Synchronous, each write of the guest waits for the destination: slower for the guest, and sure to
+    end.
+
+    :param write_rates: target -> bytes/s the guest writes now.
+    :param limit_mib_s: as configured.
+    :param bandwidth_mib_s: what the whole transfer may use, None for all there is.
+    """
+    limit = limit_mib_s * MIB
+    if bandwidth_mib_s is not None:
+        limit = min(limit, bandwidth_mib_s * MIB * PARALLEL_MARGIN)
+    copied = [move.target for move in moves if move.mode is DiskMode.COPY]
+    return sum(write_rates.get(target, 0.0) for target in copied) > limit

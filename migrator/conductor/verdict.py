@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from migrator.conductor.admission import judge_migrate, parse_request
@@ -18,9 +19,11 @@ from migrator.conductor.placement import (
 from migrator.conductor.views import devices_view, pins_view
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
-from migrator.model import BALANCED, ActionRecord, Instance, Migration, MigrationRequest
+from migrator.model import BALANCED, ActionRecord, DiskMove, Instance, Migration, MigrationRequest
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
+from migrator.storage.plan import DiskWishes
+from migrator.storage.tell import move_view
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class _Case:
 
     request: MigrationRequest
     instance: Instance
-    source: str
+    move: Move
     facts: SourceFacts
     selection: Selection
 
@@ -46,7 +49,7 @@ def admit(context: Context, asked: Migrate) -> Migration:
     case = _open(context, request, MOST_CANDIDATES)
     tried: list[Checked] = []
     for judged in case.selection.fitting:
-        checked = check_pair(context, case.facts, case.source, judged)
+        checked = check_pair(context, case.facts, case.move, judged)
         if not checked.refusals:
             return context.stores.journal.submit(_migration(context, case))
         tried.append(checked)
@@ -87,9 +90,10 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
         )
     facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
     check_guest(facts)
-    move = Move(source, request.mode, request.host)
+    wishes = DiskWishes(request.disk_pools, request.flatten)
+    move = Move(source, request.mode, request.host, disks=wishes)
     selection = select_hosts(context, facts, move, enough)
-    return _Case(request, instance, source, facts, selection)
+    return _Case(request, instance, move, facts, selection)
 
 
 def _migration(context: Context, case: _Case) -> Migration:
@@ -106,9 +110,11 @@ def _migration(context: Context, case: _Case) -> Migration:
         requested_host=request.host,
         force_reason=request.force_reason,
         bandwidth_mib_s=request.bandwidth_mib_s,
+        disk_pools=request.disk_pools,
+        flatten=request.flatten,
         priority=request.priority,
         profile=replace(BALANCED, bandwidth_mib_s=request.bandwidth_mib_s),
-        source=case.source,
+        source=case.move.source,
         actions=_recorded(context, request),
     )
 
@@ -123,8 +129,11 @@ def _recorded(context: Context, request: MigrationRequest) -> tuple[ActionRecord
 
 def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:
     refusals = list(judged.refusals)
+    disks: Sequence[DiskMove] = ()
     if judged.fits:
-        refusals += check_pair(context, case.facts, case.source, judged).refusals
+        checked = check_pair(context, case.facts, case.move, judged)
+        refusals += checked.refusals
+        disks = checked.disks.plan.moves
     return HostVerdict(
         host=judged.candidate.host.name,
         fits=not refusals,
@@ -132,4 +141,5 @@ def _host_verdict(context: Context, case: _Case, judged: Judged) -> HostVerdict:
         refusals=refusals,
         pins=None if refusals else pins_view(judged.placement),
         devices=None if refusals else devices_view(judged.placement),
+        disks=[move_view(move) for move in disks],
     )

@@ -10,15 +10,19 @@ from migrator.messages import (
     ActionView,
     ClaimFinding,
     ClaimView,
+    DiskView,
     EventView,
     HostView,
     InstanceView,
+    MigrationDisks,
     MigrationView,
     PagesView,
     QueuePlace,
 )
 from migrator.model import (
     Claim,
+    DiskMode,
+    DiskRecord,
     Host,
     Instance,
     Migration,
@@ -28,6 +32,7 @@ from migrator.model import (
     Progress,
 )
 from migrator.states import TERMINAL, MigrationState
+from migrator.storage.tell import move_view
 
 _PHASES = {
     MigrationState.QUEUED: Phase.QUEUE,
@@ -91,6 +96,20 @@ def migration_view(
     )
 
 
+def migration_disks(migration: Migration, progress: Progress | None) -> MigrationDisks:
+    """`migration disks`: the plan, and how far each copy is. After the switch nothing remains."""
+    over = migration.switched_at is not None
+    now = {disk.target: disk.remaining for disk in progress.disks} if progress else {}
+    return MigrationDisks(
+        disks=[
+            move_view(move, 0 if over else now.get(move.target))
+            if move.mode is DiskMode.COPY
+            else move_view(move)
+            for move in migration.disks
+        ]
+    )
+
+
 def _total_ms(migration: Migration) -> int | None:
     """From leaving the queue to the end, by the conductor's clock."""
     if migration.started_at is None or migration.finished_at is None:
@@ -104,7 +123,7 @@ def event_view(event: MigrationEvent) -> EventView:
     )
 
 
-def instance_view(instance: Instance) -> InstanceView:
+def instance_view(instance: Instance, disks: Sequence[DiskRecord] = ()) -> InstanceView:
     return InstanceView(
         id=instance.id,
         name=instance.name,
@@ -116,6 +135,29 @@ def instance_view(instance: Instance) -> InstanceView:
         candidates=list(instance.candidates),
         migration=instance.migration_id,
         updated_at=instance.updated_at,
+        disks=[disk_view(disk) for disk in disks],
+    )
+
+
+def disk_view(disk: DiskRecord) -> DiskView:
+    """One line of `instance show`."""
+    return DiskView(
+        target=disk.target,
+        device=disk.device,
+        bus=disk.bus,
+        pool=disk.pool,
+        volume=disk.volume,
+        format=disk.format,
+        virtual_size=disk.virtual_size,
+        chain=[
+            f"{f'{layer.pool}/{layer.volume}' if layer.pool else layer.path} ({layer.format})"
+            for layer in disk.chain
+        ],
+        cache=disk.cache,
+        read_only=disk.read_only,
+        shareable=disk.shareable,
+        serial=disk.serial,
+        state=disk.state,
     )
 
 

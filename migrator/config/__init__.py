@@ -188,6 +188,10 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         memory_overcommit=ours.memory_overcommit,
         cell_strategy=ours.cell_strategy,
         reserved_memory_mib=ours.reserved_memory_mib,
+        disk_overcommit=conf.storage.disk_overcommit,
+        pool_classes=dict(conf.storage.pool_classes),
+        delete_grace_s=conf.storage.delete_grace_s,
+        synchronous_writes_mib_s=conf.storage.synchronous_writes_mib_s,
         hosts=hosts(conf),
     )
 

@@ -297,6 +297,40 @@ HOST_OPTS = [
     ),
 ]
 
+STORAGE_OPTS = [
+    cfg.FloatOpt(
+        "disk_overcommit",
+        default=ConductorSettings.disk_overcommit,
+        min=0.1,
+        max=1000.0,
+        help="Bytes of disks a storage pool may promise for each byte it has free. Above 1, a copied"
+        " disk counts with what its guest has written, not with all it may ever write.",
+    ),
+    cfg.DictOpt(
+        "pool_classes",
+        default={},
+        sample_default="<none>",
+        help="Class of each storage pool, as pool:class pairs separated by commas. Where a destination"
+        " has no pool of the source's name, one of the same class takes the copied disks.",
+    ),
+    cfg.FloatOpt(
+        "delete_grace_s",
+        default=ConductorSettings.delete_grace_s,
+        min=0.0,
+        max=604800.0,
+        help="Seconds between a guest's switch and the deletion of the volumes whose content was copied"
+        " away with it; the migration is completed after that.",
+    ),
+    cfg.FloatOpt(
+        "synchronous_writes_mib_s",
+        default=ConductorSettings.synchronous_writes_mib_s,
+        min=0.0,
+        max=1048576.0,
+        help="MiB/s; a copied disk that its guest writes to faster than this is mirrored synchronously,"
+        " so that the copy converges.",
+    ),
+]
+
 REQUIRED_OF_HOST = ("libvirt_uri", "peer_uri", "control_address")
 
 GROUPS: Mapping[str | None, Sequence[cfg.Opt]] = {
@@ -306,6 +340,7 @@ GROUPS: Mapping[str | None, Sequence[cfg.Opt]] = {
     "conductor": CONDUCTOR_OPTS,
     "agent": AGENT_OPTS,
     "fleet": FLEET_OPTS,
+    "storage": STORAGE_OPTS,
 }
 
 

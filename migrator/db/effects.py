@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.columns import database_now
+from migrator.db.disk_effects import drop_bytes, hold_bytes, move_disks
 from migrator.db.engine import Database
 from migrator.db.rows import to_column
 from migrator.db.tables import claims, hosts, instances, todos
@@ -24,7 +25,9 @@ from migrator.model import (
     ClaimPurpose,
     DropClaim,
     Effect,
+    HoldBytes,
     Migration,
+    MoveDisks,
     SwitchOwner,
     TakeClaim,
 )
@@ -49,6 +52,10 @@ class Effects:
                     self._take(effect)
                 case DropClaim():
                     self.drop_claims(effect.host)
+                case HoldBytes():
+                    hold_bytes(self.database, self.connection, self.migration, effect)
+                case MoveDisks():
+                    move_disks(self.connection, self.migration, effect)
                 case AddTodo():
                     pass
         self.add_todos([effect for effect in effects if isinstance(effect, AddTodo)])
@@ -58,6 +65,7 @@ class Effects:
         drop = delete(claims).where(claims.c.migration_id == self.migration.id)
         if host is not None:
             drop = drop.where(claims.c.host == host)
+        drop_bytes(self.connection, self.migration.id, host)
         dropped = self.connection.execute(drop.returning(claims.c.host)).scalars().all()
         bump_generations(self.connection, frozenset(dropped))
 
@@ -98,6 +106,7 @@ class Effects:
         size = self.connection.execute(
             owned.returning(instances.c.vcpus, instances.c.memory_mib)
         ).one()
+        drop_bytes(self.connection, self.migration.id)
         both = {effect.source, effect.destination}
         bump_generations(self.connection, both)
         arrived = claims.c.host == effect.destination
@@ -148,7 +157,9 @@ class Effects:
 
 
 def _in_lock_order(effects: Sequence[Effect]) -> Iterator[Effect]:
-    yield from (effect for effect in effects if isinstance(effect, SwitchOwner))
-    on_hosts = [effect for effect in effects if isinstance(effect, TakeClaim | DropClaim)]
+    yield from (effect for effect in effects if isinstance(effect, SwitchOwner | MoveDisks))
+    on_hosts = [
+        effect for effect in effects if isinstance(effect, TakeClaim | DropClaim | HoldBytes)
+    ]
     # Stable: what was asked of one host stays in its order (release, then take anew).
     yield from sorted(on_hosts, key=lambda effect: effect.host)

@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from migrator.model import (
     Claim,
+    DiskRecord,
     Host,
     HostAddresses,
     Instance,
@@ -75,6 +76,10 @@ def placement_from(column: object) -> Placement | None:
 
 def instance_from(row: AnyRow) -> Instance:
     return _from_row(Instance, row)
+
+
+def disk_from(row: AnyRow) -> DiskRecord:
+    return _from_row(DiskRecord, row)
 
 
 def host_from(row: AnyRow) -> Host:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from migrator.conductor.ports import Stores
 from migrator.db.claim_store import SqlClaimStore
+from migrator.db.disk_store import SqlDiskStore
 from migrator.db.engine import Database
 from migrator.db.host_store import SILENT_S, SqlHostStore
 from migrator.db.instance_store import SqlInstanceStore
@@ -37,4 +38,5 @@ def open_stores(
         hosts=SqlHostStore(database, wait.silent_host_s),
         instances=SqlInstanceStore(database, now),
         claims=SqlClaimStore(database),
+        disks=SqlDiskStore(database),
     )

@@ -97,6 +97,9 @@ migrations = Table(
     Column("force_reason", Text),
     Column("forced_policies", _Json, nullable=False),
     Column("bandwidth_mib_s", BigInteger),
+    Column("disk_pools", _Json, nullable=False, default=dict),
+    Column("flatten", Boolean, nullable=False, default=False),
+    Column("disks", _Json, nullable=False, default=list),
     Column("priority", Integer, nullable=False),
     Column("profile", _Json),
     Column("source", String(255)),
@@ -214,4 +217,36 @@ Index(
     todos.c.next_try_at,
     sqlite_where=todos.c.done.is_(false()),
     postgresql_where=todos.c.done.is_(false()),
+)
+
+instance_disks = Table(
+    "instance_disks",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id"), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("device", String(20), nullable=False),
+    Column("bus", String(20), nullable=False),
+    Column("source_type", String(20), nullable=False),
+    Column("pool", Text),
+    Column("volume", Text),
+    Column("path", Text),
+    Column("format", String(20), nullable=False),
+    Column("virtual_size", BigInteger),
+    Column("chain", _Json, nullable=False),
+    Column("cache", String(20)),
+    Column("discard", String(20)),
+    Column("detect_zeroes", String(20)),
+    Column("read_only", Boolean, nullable=False),
+    Column("shareable", Boolean, nullable=False),
+    Column("serial", Text),
+    Column("state", String(20), nullable=False),
+)
+
+pool_claims = Table(
+    "pool_claims",
+    metadata,
+    Column("host", ForeignKey("hosts.name"), primary_key=True),
+    Column("pool", String(255), primary_key=True),
+    Column("migration_id", ForeignKey("migrations.id"), primary_key=True, index=True),
+    Column("bytes", BigInteger, nullable=False),
 )

@@ -10,6 +10,7 @@ from migrator.messages.base import (
 from migrator.model import (
     DiskLayer,
     DomainView,
+    PoolFacts,
     Refusal,
     RequestSpec,
     Statistics,
@@ -85,6 +86,8 @@ class SourceFacts(Message, frozen=True):
     hypervisor_version: int
     spec: RequestSpec | None = None
     """What it needs wherever it goes; None from an agent that does not tell it yet."""
+    read_at_s: float = 0.0
+    """When, by the agent's own steady clock; compare with :class:`SourceChecked` only."""
 
 
 class PoolIdentity(Message, frozen=True):
@@ -117,6 +120,8 @@ class CheckDestination(Message, frozen=True):
     source_libvirt_version: int
     source_hypervisor_version: int
     encryption: str = "required"
+    look_for: list[list[str]] = msgspec.field(default_factory=list)
+    """[pool, volume] of what would be in the way of a copy; says so in ``present``."""
 
 
 class DestinationChecked(Message, frozen=True):
@@ -126,6 +131,10 @@ class DestinationChecked(Message, frozen=True):
     pools: list[PoolIdentity] = msgspec.field(default_factory=list)
     libvirt_version: int = 0
     hypervisor_version: int = 0
+    present: list[list[str]] = msgspec.field(default_factory=list)
+    """Those of ``look_for`` that are there."""
+    pool_facts: list[PoolFacts] = msgspec.field(default_factory=list)
+    """Of every active pool, where the guest has disks."""
 
 
 class CheckSource(Message, frozen=True):
@@ -135,6 +144,8 @@ class CheckSource(Message, frozen=True):
     peer_uri: str
     pools: list[PoolIdentity] = msgspec.field(default_factory=list)
     encryption: str = "required"
+    measure_writes: bool = False
+    """Say how much the guest has written, also where every pool is shared."""
 
 
 class SourceChecked(Message, frozen=True):
@@ -143,6 +154,9 @@ class SourceChecked(Message, frozen=True):
     refusals: list[Refusal]
     shared_pools: list[str] = msgspec.field(default_factory=list)
     not_shared: list[Refusal] = msgspec.field(default_factory=list)
+    written: dict[str, int] = msgspec.field(default_factory=dict)
+    """target -> bytes the guest has written to each disk by now."""
+    read_at_s: float = 0.0
 
 
 class TransferView(Message, frozen=True):

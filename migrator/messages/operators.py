@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from migrator.messages.base import (
     Message,
 )
@@ -25,6 +27,44 @@ class Migrate(Message, frozen=True):
     priority: int = 0
     request_id: str | None = None
     by: str = "operator"
+    disk_pools: dict[str, str] = msgspec.field(default_factory=dict)
+    """target -> pool of the destination its copy shall go to."""
+    flatten: bool = False
+    """Let disks that stand on a base image arrive standing alone."""
+
+
+class DiskMoveView(Message, frozen=True):
+    """What becomes of one disk; ``from`` and ``to`` are pool/volume, unknown = null."""
+
+    target: str
+    mode: str
+    """``shared``, ``copy`` or ``skip``."""
+    source: str | None
+    destination: str | None
+    format: str | None
+    virtual_size: int | None
+    why: str
+    remaining: int | None = None
+    """Bytes still to be copied, while it is copied."""
+
+
+class DiskView(Message, frozen=True):
+    """One recorded disk of an instance; bytes."""
+
+    target: str
+    device: str
+    bus: str
+    pool: str | None
+    volume: str | None
+    format: str
+    virtual_size: int | None
+    chain: list[str]
+    """What it stands on, nearest first, each as pool/volume (format)."""
+    cache: str | None
+    read_only: bool
+    shareable: bool
+    serial: str | None
+    state: str
 
 
 class QueuePlace(Message, frozen=True):
@@ -74,6 +114,12 @@ class MigrationView(Message, frozen=True):
     queue: QueuePlace | None
     error_code: str | None
     error: str | None
+
+
+class MigrationDisks(Message, frozen=True):
+    """What becomes of each disk of a guest that moves; empty before a destination was chosen."""
+
+    disks: list[DiskMoveView]
 
 
 class MigrationRef(Message, frozen=True):
@@ -139,6 +185,7 @@ class HostVerdict(Message, frozen=True):
     refusals: list[Refusal]
     pins: dict[str, Any] | None = None
     devices: list[Any] | None = None
+    disks: list[DiskMoveView] = msgspec.field(default_factory=list)
 
 
 class DryRun(Message, frozen=True):
@@ -202,6 +249,8 @@ class InstanceView(Message, frozen=True):
     candidates: list[str]
     migration: str | None
     updated_at: datetime | None
+    disks: list[DiskView] = msgspec.field(default_factory=list)
+    """As recorded; only `instance show` tells."""
 
 
 class NamedInstance(Message, frozen=True):

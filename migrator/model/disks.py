@@ -107,6 +107,15 @@ class DiskMove:
 
 
 @dataclass(frozen=True)
+class DiskProgress:
+    """How far the copy of one disk is; bytes."""
+
+    target: str
+    total: int
+    remaining: int
+
+
+@dataclass(frozen=True)
 class VolumeInfo:
     """What a volume takes in its pool, in bytes; what it claims to be inside is not asked."""
 

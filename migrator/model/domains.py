@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from migrator.model.disks import DiskProgress
 from migrator.model.placement import Placement
 from migrator.model.requests import RequestSpec
 from migrator.model.words import ACTIVE_STATES, DomainState, Reason
@@ -36,6 +37,8 @@ class JobSample:
     disk_total: int = 0
     disk_processed: int = 0
     disk_remaining: int = 0
+    disks: tuple[DiskProgress, ...] = ()
+    """Of each copied disk, while disks are what is copied."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.model.disks import DiskMove
 from migrator.model.placement import Placement
 from migrator.model.words import TodoKind
 
@@ -48,7 +49,26 @@ class AddTodo:
     host: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     delay_s: float = 0.0
-    """Not before."""
+    """Seconds before it is first tried."""
 
 
-Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo
+@dataclass(frozen=True)
+class HoldBytes:
+    """Keep room in the pools of a host for what will be copied there, until the migration's claim there
+    is dropped or it has switched. Fails ``claim.conflict`` when others hold too much by then."""
+
+    host: str
+    pools: Mapping[str, int]
+    """pool -> bytes."""
+    room: Mapping[str, int]
+    """pool -> bytes that all migrations together may hold in it."""
+
+
+@dataclass(frozen=True)
+class MoveDisks:
+    """The instance's disks are where this migration has brought them: records of copied disks follow."""
+
+    disks: tuple[DiskMove, ...]
+
+
+Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo | HoldBytes | MoveDisks

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from migrator.model.disks import DiskMove, DiskProgress
 from migrator.model.domains import Statistics
 from migrator.model.profiles import Profile
 from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
@@ -23,6 +24,10 @@ class MigrationRequest:
     host: str | None = None
     force_reason: str | None = None
     bandwidth_mib_s: int | None = None
+    disk_pools: Mapping[str, str] = field(default_factory=dict)
+    """target -> pool of the destination, where one was asked for."""
+    flatten: bool = False
+    """Disks that stand on a base image may arrive standing alone."""
     priority: int = 0
     request_id: str | None = None
     """Chosen by the client; the same id gets the same answer."""
@@ -70,6 +75,10 @@ class Migration:
     attempt: int = 0
     abort_by: str | None = None
     """Who asked for the abort; None while nobody has."""
+    disk_pools: Mapping[str, str] = field(default_factory=dict)
+    flatten: bool = False
+    disks: tuple[DiskMove, ...] = ()
+    """What becomes of each disk, once a destination was chosen."""
     started_at: datetime | None = None
     switched_at: datetime | None = None
     finished_at: datetime | None = None
@@ -104,6 +113,7 @@ class Progress:
     memory_remaining: int | None = None
     disk_total: int | None = None
     disk_remaining: int | None = None
+    disks: tuple[DiskProgress, ...] = ()
     iteration: int | None = None
     dirty_rate: int | None = None
     bandwidth: int | None = None

@@ -160,3 +160,4 @@ class TodoKind(enum.StrEnum):
     REVERT = "revert"
     """Bring the guest of a cold move back to its source."""
     UNDO_DESTINATION = "undo_destination"
+    DELETE_VOLUMES = "delete_volumes"

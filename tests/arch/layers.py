@@ -106,6 +106,8 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
         "migrator.compute_agent.attempt_mark",
         "migrator.scheduler",
         "migrator.storage.plan",
+        "migrator.storage.room",
+        "migrator.storage.tell",
     ),
     "migrator.config": ("*.settings", "migrator.rpc"),
     "migrator.db": ("migrator.conductor.ports",),

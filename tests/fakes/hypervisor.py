@@ -12,7 +12,7 @@ is what libvirt 9.0 was seen to do; ``tests/contract/test_hypervisor.py`` runs o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -52,6 +52,7 @@ __all__ = [
 FLAGS = frozenset(
     {"live", "peer2peer", "persist_dest", "undefine_source", "unsafe", "tls", "abort_on_error"}
     | {"auto_converge", "parallel", "change_protection", "postcopy"}
+    | {"non_shared_disk", "non_shared_synchronous_writes"}
 )
 """Flags the fake takes; what it cannot do (disks) it does not."""
 ABSENT = DomainView(DomainState.ABSENT)
@@ -71,6 +72,8 @@ class FakeFleet:
         self.hosts: dict[str, FakeHypervisor] = {}
         self.held = False
         """Transfers that start now copy until :meth:`release`."""
+        self.disks_held = False
+        """Transfers mirror their disks until :meth:`release`."""
         self.lose_replies = False
         """The destination's answers to the source are dropped just before the switch."""
         self.stalled = False
@@ -97,13 +100,17 @@ class FakeFleet:
             )
         return storage
 
+    def hold_disks(self) -> None:
+        """Let transfers mirror their disks without end."""
+        self.disks_held = True
+
     def hold(self) -> None:
         """Let transfers that start from now on copy without end."""
         self.held = True
 
     def release(self) -> None:
         """Let held transfers finish."""
-        self.held = False
+        self.held = self.disks_held = False
         self.signal(Signal.RELEASE)
 
     def cut(self) -> None:
@@ -192,6 +199,12 @@ class FakeHypervisor(FakeSteering, FakeCopies):
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
         self._enter("machine_types")
         return self.machines if arch == self.facts.arch and virt_type == "qemu" else ()
+
+    def disk_writes(self, instance_id: str) -> Mapping[str, int]:
+        self._enter("disk_writes")
+        described = self.describe(instance_id)
+        disks = described.disks if described is not None else ()
+        return {disk.target: disk.written for disk in disks if disk.written is not None}
 
     def active_networks(self) -> Sequence[str]:
         self._enter("active_networks")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.held import held
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
 from migrator.compute_agent.requested import requested
@@ -158,10 +159,13 @@ class FakeHost:
         for other in self.domains.values():
             if other.id == domain.id or other.name == domain.name:
                 return f"operation failed: domain '{other.name}' already exists or is active"
+        copied = plan.migrate_disks if "non_shared_disk" in plan.flags else ()
         disks = [disk for disk in domain.disks if disk.volume and not disk.read_only]
-        if disks and "unsafe" not in plan.flags:
+        shared = [disk for disk in disks if disk.target not in copied]
+        if shared and "unsafe" not in plan.flags:
             return "Unsafe migration: Migration without shared storage is unsafe"
-        for disk in disks:
+        there = [each for each in disk_facts(plan.destination_xml) if each.target in copied]
+        for disk in (*shared, *there):
             if not self.pools.knows(disk.pool or "", disk.volume or ""):
                 return (
                     f"Storage volume not found: no storage vol with matching name '{disk.volume}'"

@@ -24,9 +24,11 @@ class FakeTiming:
     """libvirt's peer-to-peer keepalive: after that the source believes the destination dead."""
     qemu_death_s: float = 1.2
     """A dead destination QEMU is noticed after this."""
+    disk_s: float = 1.0
+    """Copying the disks, where there are any to copy."""
 
 
-FAST = FakeTiming(0.01, 0.1, 0.1, 0.2, 0.4, 0.02)
+FAST = FakeTiming(0.01, 0.1, 0.1, 0.2, 0.4, 0.02, 0.1)
 """For tests on the real clock."""
 
 
@@ -41,6 +43,7 @@ class Signal(enum.Enum):
     SOURCE_LIBVIRT_DOWN = "Disconnected from the source's libvirt"
     FREEZE = "the destination's QEMU is stopped"
     THAW = "the destination's QEMU goes on"
+    NO_SPACE = "migration of disk vda failed: No space left on device"
     CUT = "client socket is closed"
     START_POSTCOPY = "the guest is to run at the destination now"
     PAUSE_POSTCOPY = "post-copy is broken on purpose"

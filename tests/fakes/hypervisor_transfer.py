@@ -15,6 +15,7 @@ from migrator.compute_agent.ports import JobCompleted, JobIteration
 from migrator.errors import Broken, Transient
 from migrator.messages import TransferPlan
 from migrator.model import DomainState, JobSample, Reason, Statistics
+from tests.fakes.hypervisor_disks import FakeDiskCopy
 from tests.fakes.hypervisor_domain import FakeDomain
 from tests.fakes.hypervisor_postcopy import FakePostcopy
 from tests.fakes.hypervisor_signals import FOREVER_S, FakeTiming, Signal
@@ -55,6 +56,7 @@ class FakeTransfer:
         self.frozen = False
         self.released = not self.fleet.held
         self.iteration = 0
+        self.disks = FakeDiskCopy(self)
         self._inbox = self.fleet.concurrency.inbox()
         self._began = self.fleet.clock.monotonic()
         self._copy_began = self._began
@@ -89,6 +91,7 @@ class FakeTransfer:
         self._wait(timing.setup_s)
         with self.fleet.lock:
             self._prepare()
+        self._mirror(timing.disk_s)
         self._copy(timing.copy_s)
         with self.fleet.lock:
             self._switch()
@@ -112,7 +115,7 @@ class FakeTransfer:
             share = 1.0
         if self.postcopy is not None:
             share = 0.5 + (1 - self.postcopy.share_left) / 2
-        started = self.arriving is not None
+        started = self.arriving is not None and self.disks.done
         return JobSample(
             operation="migration_out",
             elapsed_ms=int((now - self._began) * 1000),
@@ -124,7 +127,24 @@ class FakeTransfer:
             memory_dirty_pages_per_s=self.fleet.dirty_pages_per_s,
             memory_iteration=self.iteration if started else 0,
             memory_postcopy_requests=0 if self.postcopy is None else 1,
+            disk_total=self.disks.total,
+            disk_processed=self.disks.total - self.disks.remaining,
+            disk_remaining=self.disks.remaining,
+            disks=() if started else self.disks.each(),
         )
+
+    def _mirror(self, seconds: float) -> None:
+        """Disks come first; the memory is untouched meanwhile."""
+        if self.disks.done:
+            return
+        self.disks.began = self.fleet.clock.monotonic()
+        while self.fleet.disks_held:
+            self._handle(self._inbox.get(FOREVER_S))
+        self._wait(seconds)
+        if not self.disks.fits():
+            raise _Interrupted(Signal.NO_SPACE)
+        with self.fleet.lock:
+            self.disks.finish()
 
     def _copy(self, seconds: float) -> None:
         self._copy_began = self.fleet.clock.monotonic()
@@ -273,7 +293,7 @@ class FakeTransfer:
             setup_ms=2,
             memory_total=self.memory_total,
             memory_processed=self.memory_total,
-            disk_total=0,
+            disk_total=self.disks.total,
             iterations=3,
         )
 

@@ -30,7 +30,20 @@ def run(host: AgentContext, request: CheckDestination) -> DestinationChecked:
         pools=identities,
         libvirt_version=facts.libvirt_version,
         hypervisor_version=facts.hypervisor_version,
+        present=[[pool, volume] for pool, volume in request.look_for if _has(host, pool, volume)],
+        pool_facts=list(host.hypervisor.pool_facts()) if request.look_for else [],
     )
+
+
+def _has(host: AgentContext, pool: str, volume: str) -> bool:
+    """Looks again after a refresh; a pool that is not there has nothing."""
+    try:
+        if host.hypervisor.has_volume(pool, volume):
+            return True
+        host.hypervisor.refresh_pool(pool)
+        return host.hypervisor.has_volume(pool, volume)
+    except Refused:
+        return False
 
 
 def _encryption(host: AgentContext, request: CheckDestination) -> Refusals:

@@ -24,7 +24,13 @@ def run(host: AgentContext, request: CheckSource) -> SourceChecked:
         refusals=[*_guest(host, request), *_peer(host, request)],
         shared_pools=[pool.name for pool in request.pools if pool.name not in not_shared],
         not_shared=list(not_shared.values()),
+        written=_written(host, request) if not_shared or request.measure_writes else {},
+        read_at_s=host.clock.monotonic(),
     )
+
+
+def _written(host: AgentContext, request: CheckSource) -> dict[str, int]:
+    return dict(host.hypervisor.disk_writes(request.instance_id))
 
 
 def _guest(host: AgentContext, request: CheckSource) -> Iterator[Refusal]:

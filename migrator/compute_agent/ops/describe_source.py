@@ -61,6 +61,7 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
         libvirt_version=versions.libvirt_version,
         hypervisor_version=versions.hypervisor_version,
         spec=requested(described.full_live_xml, held(described.full_live_xml)),
+        read_at_s=host.clock.monotonic(),
     )
 
 

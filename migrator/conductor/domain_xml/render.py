@@ -13,6 +13,7 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml import (
+    copies,
     cputune,
     disks,
     graphics,
@@ -27,7 +28,7 @@ from migrator.conductor.domain_xml.document import parse, serialise
 from migrator.conductor.domain_xml.landing import Arrival, Landing
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
-from migrator.model import AttemptMark, HostAddresses
+from migrator.model import AttemptMark, DiskMove, HostAddresses
 
 Rewriter = Callable[[Element, Arrival], Iterable[str]]
 """Changes the tree in place and yields what it changed, in words."""
@@ -59,6 +60,8 @@ class RenderRequest:
     mark: AttemptMark
     landing: Landing | None = None
     """None leaves what is bound to CPUs, cells and devices of the host as it is."""
+    disks: tuple[DiskMove, ...] = ()
+    """What becomes of each disk."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
     """
     addresses = AddressMap.between(request.source, request.destination)
     arrival = Arrival(addresses, request.landing)
-    rewrite = partial(_rewrite, arrival=arrival, rewriters=rewriters)
+    rewrite = partial(_rewrite, arrival=arrival, disks=request.disks, rewriters=rewriters)
     live, changes = _checked(request.live_xml, partial(rewrite, mark=request.mark))
     said = [f"running guest: {change}" for change in changes]
     persistent = None
@@ -93,9 +96,12 @@ def _rewrite(
     domain: Element,
     mark: AttemptMark | None,
     arrival: Arrival,
+    disks: Sequence[DiskMove],
     rewriters: Sequence[Rewriter],
 ) -> Iterator[str]:
     yield from metadata.rewrite(domain, mark)
+    # Only what runs has a mark.
+    yield from copies.rewrite(domain, disks, running=mark is not None)
     for rewrite in rewriters:
         yield from rewrite(domain, arrival)
 

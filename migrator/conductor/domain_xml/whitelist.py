@@ -63,6 +63,22 @@ def _any(change: Change) -> bool:
     return True
 
 
+def _gone(change: Change) -> bool:
+    return change.after is None
+
+
+def _named(change: Change) -> bool:
+    return bool(change.after)
+
+
+def _becomes(value: str) -> Callable[[Change], bool]:
+    return lambda change: change.after == value
+
+
+def _ends_chain(change: Change) -> bool:
+    return change.after in (None, "<backingStore />")
+
+
 def _replaced_or_gone(change: Change) -> bool:
     return bool(change.before)
 
@@ -88,12 +104,21 @@ _BOUND_BY_HOST = "an address of the host itself: the guest listens on the host i
 _CPUS = "numbers of the host's own CPUs"
 _CELLS = "numbers of the host's own cells"
 _DEVICE = "the host's side of a device of the host"
+_COPY = "a copied disk is the volume that was made for it, and stands alone"
+_SPARSE = "a copy keeps its holes"
 _FORMAT = "no format means raw to libvirt; said aloud, nobody can guess another"
 
 WHITELIST: tuple[Allowed, ...] = (
     Allowed(f"metadata/{{{NAMESPACE}}}*", "the mark of the attempt that moves the guest", _any),
     Allowed("devices/disk/driver", _FORMAT, _said_raw),
     Allowed("devices/disk/driver/@type", _FORMAT, _said_raw),
+    Allowed("devices/disk/@type", _COPY, _becomes("volume")),
+    *(Allowed(f"devices/disk/source/@{name}", _COPY, _gone) for name in ("file", "dev", "index")),
+    *(Allowed(f"devices/disk/source/@{name}", _COPY, _named) for name in ("pool", "volume")),
+    Allowed("devices/disk/backingStore", _COPY, _ends_chain),
+    Allowed("devices/disk/backingStore/*", _COPY, _gone),
+    Allowed("devices/disk/driver/@discard", _SPARSE, _becomes("unmap")),
+    Allowed("devices/disk/driver/@detect_zeroes", _SPARSE, _becomes("unmap")),
     Allowed("devices/graphics/@listen", _BOUND_BY_HOST, _replaced),
     Allowed("devices/graphics/listen/@address", _BOUND_BY_HOST, _replaced),
     *(

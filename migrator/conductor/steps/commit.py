@@ -7,8 +7,18 @@ import msgspec
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.messages import SourceFacts
-from migrator.model import AddTodo, DomainState, Migration, SwitchOwner, TodoKind
+from migrator.model import (
+    AddTodo,
+    DomainState,
+    Effect,
+    Migration,
+    MoveDisks,
+    SwitchOwner,
+    TodoKind,
+)
 from migrator.states import MigrationState
+from migrator.storage.plan import copied
+from migrator.storage.tell import planned_volumes
 
 USER_PAUSED, USER_RESUMED = "user_pause", "user_resume"
 """Actions in a migration's record: what was done to the guest at its host while it moved."""
@@ -41,6 +51,7 @@ def commit(run: Run, results: Results, why: str) -> None:
         why,
         [
             SwitchOwner(run.source, run.destination),
+            *_disk_effects(run),
             AddTodo(TodoKind.FENCE_SOURCE, run.source),
             AddTodo(
                 TodoKind.FINISH_DESTINATION,
@@ -50,12 +61,27 @@ def commit(run: Run, results: Results, why: str) -> None:
                     "autostart": facts.view.autostart,
                     "expect_paused": facts.view.state is DomainState.PAUSED,
                     "pause": paused_on_its_way(run.migration),
+                    "created": msgspec.to_builtins(planned_volumes(run.migration.disks)),
                 },
             ),
             AddTodo(TodoKind.RELEASE_SOURCE, run.source),
+            *_what_is_left(run),
         ],
         attention=None,
         # Of a roll-back that found the guest there after all.
         error_code=None,
         error=None,
     )
+
+
+def _disk_effects(run: Run) -> list[Effect]:
+    return [MoveDisks(run.migration.disks)] if run.migration.disks else []
+
+
+def _what_is_left(run: Run) -> list[AddTodo]:
+    """The source's volumes whose content has moved; never one that both hosts share."""
+    volumes = [[move.source_pool, move.source_volume] for move in copied(run.migration.disks)]
+    if not volumes:
+        return []
+    grace_s = run.context.settings.delete_grace_s
+    return [AddTodo(TodoKind.DELETE_VOLUMES, run.source, {"volumes": volumes}, grace_s)]

@@ -15,10 +15,20 @@ from migrator.conductor.placement import (
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.errors import Transient
-from migrator.messages import SourceFacts
-from migrator.model import DropClaim, Host, HostAddresses, Refusal, TakeClaim
+from migrator.messages import PlannedVolume, SourceFacts
+from migrator.model import (
+    DiskMove,
+    DropClaim,
+    HoldBytes,
+    Host,
+    HostAddresses,
+    Refusal,
+    TakeClaim,
+)
 from migrator.scheduler.select import Judged
 from migrator.states import MigrationState
+from migrator.storage.plan import DiskWishes, copied
+from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
 MOST_CONFLICTS = 50
 """Each means that another claim on a host was faster, so that others got on; a claim that does not go
@@ -33,6 +43,14 @@ class Placed(msgspec.Struct, frozen=True):
     needs_unsafe: bool
     pools: list[str]
     volumes: list[list[str]]
+    disks: list[DiskMove] = msgspec.field(default_factory=list)
+    write_rates: dict[str, float] = msgspec.field(default_factory=dict)
+    """target -> bytes/s the guest was seen to write."""
+
+    @property
+    def created(self) -> list[PlannedVolume]:
+        """Volumes to be made at the destination."""
+        return planned_volumes(self.disks)
 
 
 class Place(Step):
@@ -46,11 +64,13 @@ class Place(Step):
         if run.migration.state is MigrationState.CLAIMED:
             self._release(run, "the claim's check was interrupted; placing again")
         migration = run.migration
+        wishes = DiskWishes(migration.disk_pools, migration.flatten)
         tried: dict[str, Checked] = {}
         conflicts = 0
         while True:
             named = migration.requested_host
-            move = Move(run.source, migration.mode, named, frozenset(tried))
+            ignored = frozenset(tried)
+            move = Move(run.source, migration.mode, named, ignored, wishes, migration.id)
             selection = select_hosts(run.context, facts, move, enough=1)
             if not selection.fitting or len(tried) >= MOST_CANDIDATES:
                 raise nobody_fits(selection, list(tried.values()), migration.requested_host)
@@ -63,7 +83,9 @@ class Place(Step):
                 if conflicts >= MOST_CONFLICTS:
                     tried[host.name] = _unclaimed(host.name, conflict)
                 continue
-            checked = check_pair(run.context, facts, run.source, judged)
+            checked = check_pair(run.context, facts, move, judged)
+            if not checked.refusals:
+                checked = self._keep_room(run, checked)
             if not checked.refusals:
                 source = run.context.stores.hosts.get(run.source)
                 return _placed(source, host, checked)
@@ -97,8 +119,30 @@ class Place(Step):
             return conflict
         return None
 
+    def _keep_room(self, run: Run, checked: Checked) -> Checked:
+        """Write down what becomes of each disk before anything is made, and hold the bytes for it."""
+        plan = checked.disks.plan
+        if not plan.moves:
+            return checked
+        held = HoldBytes(checked.host, plan.bytes_by_pool, checked.disks.room)
+        try:
+            run.update([held] if held.pools else [], disks=plan.moves)
+        except Transient as conflict:
+            if conflict.code != "claim.conflict":
+                raise
+            return _unclaimed(checked.host, conflict)
+        for move in copied(plan.moves):
+            run.note("step", told_move(move), **view_of_move(move))
+        return checked
+
     def _release(self, run: Run, why: str) -> None:
-        run.move(MigrationState.SCHEDULING, why, [DropClaim(run.destination)], destination=None)
+        run.move(
+            MigrationState.SCHEDULING,
+            why,
+            [DropClaim(run.destination)],
+            destination=None,
+            disks=(),
+        )
 
 
 def _why_chosen(judged: Judged) -> str:
@@ -115,8 +159,10 @@ def _placed(source: Host, destination: Host, checked: Checked) -> Result:
         Placed(
             source=source.addresses,
             destination=destination.addresses,
-            needs_unsafe=checked.needs_unsafe,
-            pools=list(checked.pools),
-            volumes=[list(volume) for volume in checked.volumes],
+            needs_unsafe=checked.disks.plan.needs_unsafe,
+            pools=list(checked.disks.plan.pools),
+            volumes=[list(volume) for volume in checked.disks.plan.volumes],
+            disks=list(checked.disks.plan.moves),
+            write_rates=dict(checked.disks.write_rates),
         )
     )

@@ -13,6 +13,7 @@ from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
 from migrator.model import AddTodo, TodoKind
 from migrator.states import MigrationState
+from migrator.storage.tell import planned_volumes
 
 DEADLINE_S = 60.0
 """Refreshing a large pool takes seconds; more than this is a host in trouble."""
@@ -40,6 +41,8 @@ class PrepareDestination(Step):
             pools=placed.pools,
             volumes=placed.volumes,
             networks=facts.networks,
+            disk_address=placed.destination.disk_address,
+            create=placed.created,
         )
         ask = run.context.agents.prepare_destination
         return pack(run.persist(lambda: send(host, ask, request)))
@@ -49,7 +52,9 @@ class PrepareDestination(Step):
             return
         host = run.destination
         try:
-            request = UndoDestination(**run.head(host, self.name, UNDO_DEADLINE_S))
+            created = planned_volumes(run.migration.disks)
+            head = run.head(host, self.name, UNDO_DEADLINE_S)
+            request = UndoDestination(**head, created=created)
             undone = send(host, run.context.agents.undo_destination, request)
         except Transient as away:
             run.note("step", f"{host} is to be cleaned later: {away.message}", code=away.code)

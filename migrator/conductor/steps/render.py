@@ -28,6 +28,7 @@ class Render(Step):
                 source=placed.source,
                 destination=placed.destination,
                 mark=AttemptMark(run.migration.id, run.migration.attempt, facts.view.autostart),
+                disks=tuple(placed.disks),
             )
         )
         return {

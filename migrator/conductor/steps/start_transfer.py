@@ -9,7 +9,11 @@ from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit
 from migrator.conductor.steps.place import Placed
-from migrator.conductor.transfer_plan import start_flags
+from migrator.conductor.transfer_plan import (
+    DiskCopy,
+    needs_synchronous_writes,
+    start_flags,
+)
 from migrator.errors import Transient
 from migrator.messages import (
     Abort,
@@ -74,16 +78,27 @@ class StartTransfer(Step):
         placed = msgspec.convert(results["place"], Placed)
         rendered = results["render"]
         encryption = run.context.settings.encryption
+        disks = _disks(run, placed)
         return TransferPlan(
             peer_uri=placed.destination.peer_uri,
             migrate_uri=prepared.migrate_uri,
             listen_address=prepared.listen_address,
             destination_xml=rendered["destination_xml"],
             persistent_xml=rendered["persistent_xml"],
-            flags=start_flags(facts.view.persistent, placed.needs_unsafe, encryption),
+            flags=start_flags(facts.view.persistent, encryption, disks),
             bandwidth_mib_s=run.migration.bandwidth_mib_s,
+            disks_uri=prepared.disks_uri,
+            migrate_disks=disks.targets,
             tls_destination=run.destination if encryption == "required" else None,
         )
+
+
+def _disks(run: Run, placed: Placed) -> DiskCopy:
+    limit = run.context.settings.synchronous_writes_mib_s
+    synchronous = needs_synchronous_writes(
+        placed.disks, placed.write_rates, limit, run.migration.bandwidth_mib_s
+    )
+    return DiskCopy(placed.needs_unsafe, placed.disks, synchronous)
 
 
 def _policy(run: Run) -> TransferPolicy | None:

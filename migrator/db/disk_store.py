@@ -1,0 +1,61 @@
+"""Recorded disks of instances, and what migrations keep free in pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.engine import Connection
+
+from migrator.db.engine import Database
+from migrator.db.rows import disk_from, to_columns
+from migrator.db.tables import instance_disks, pool_claims
+from migrator.model import DiskRecord
+
+
+class SqlDiskStore:
+    """:class:`migrator.conductor.ports.DiskStore` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_instance(self, instance_id: str) -> Sequence[DiskRecord]:
+        """By target."""
+        query = (
+            select(instance_disks)
+            .where(instance_disks.c.instance_id == instance_id)
+            .order_by(instance_disks.c.target)
+        )
+        with self._database.reader() as connection:
+            return [disk_from(row) for row in connection.execute(query)]
+
+    def recorded(self) -> frozenset[str]:
+        """Ids of the instances that have records."""
+        query = select(instance_disks.c.instance_id).distinct()
+        with self._database.reader() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def record(self, instance_id: str, records: Sequence[DiskRecord]) -> None:
+        """Replace what is recorded of the instance's disks."""
+        rows = [to_columns(record) for record in records]
+
+        def work(connection: Connection) -> None:
+            mine = instance_disks.c.instance_id == instance_id
+            connection.execute(delete(instance_disks).where(mine))
+            if rows:
+                connection.execute(self._database.insert(instance_disks).values(rows))
+
+        self._database.write(work)
+
+    def held_bytes(self, host: str, besides: str | None) -> Mapping[str, int]:
+        """pool -> bytes that migrations other than ``besides`` keep free there."""
+        held = func.sum(pool_claims.c.bytes)
+        query = (
+            select(pool_claims.c.pool, held)
+            .where(pool_claims.c.host == host)
+            .group_by(pool_claims.c.pool)
+        )
+        if besides is not None:
+            query = query.where(pool_claims.c.migration_id != besides)
+        with self._database.reader() as connection:
+            return {pool: int(total) for pool, total in connection.execute(query)}

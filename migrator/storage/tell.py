@@ -1,0 +1,68 @@
+"""A disk plan in words, for events and views, and as the volumes it makes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from migrator.messages import DiskMoveView, PlannedVolume
+from migrator.model import DiskMode, DiskMove
+from migrator.storage.plan import copied
+
+MIB = 1024 * 1024
+
+
+def planned_volumes(moves: Sequence[DiskMove]) -> list[PlannedVolume]:
+    """What the destination has to make."""
+    return [
+        PlannedVolume(
+            pool=move.pool or "",
+            volume=move.volume or "",
+            format=move.format,
+            virtual_size=move.virtual_size,
+            backing=move.backing[0] if move.backing else None,
+        )
+        for move in copied(moves)
+    ]
+
+
+def told_move(move: DiskMove) -> str:
+    """One line of history."""
+    match move.mode:
+        case DiskMode.COPY:
+            size = f"{move.format}, {-(-move.virtual_size // MIB)} MiB"
+            return (
+                f"disk {move.target} is copied from {_place(move.source_pool, move.source_volume)} to"
+                f" {_place(move.pool, move.volume)} ({size}): {move.why}"
+            )
+        case DiskMode.SHARED:
+            return f"disk {move.target} is attached where it is: {move.why}"
+        case DiskMode.SKIP:
+            return f"nothing is to be brought for {move.target}: {move.why}"
+
+
+def move_view(move: DiskMove, remaining: int | None = None) -> DiskMoveView:
+    """For people and programs."""
+    real = move.mode is not DiskMode.SKIP
+    return DiskMoveView(
+        target=move.target,
+        mode=move.mode,
+        source=_place(move.source_pool, move.source_volume),
+        destination=_place(move.pool, move.volume),
+        format=move.format if real else None,
+        virtual_size=move.virtual_size or None,
+        why=move.why,
+        remaining=remaining,
+    )
+
+
+def view_of_move(move: DiskMove) -> dict[str, Any]:
+    """As an event's facts."""
+    document: dict[str, Any] = msgspec.to_builtins(move_view(move))
+    return document
+
+
+def _place(pool: str | None, volume: str | None) -> str | None:
+    return f"{pool}/{volume}" if pool and volume else None

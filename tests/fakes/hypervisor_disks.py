@@ -1,0 +1,73 @@
+"""Disks that a fake transfer copies before the memory, as libvirt does with NBD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.compute_agent.disk_xml import disk_facts
+from migrator.messages import DiskFacts
+from migrator.model import DiskProgress
+from tests.fakes.hypervisor_pools import FakeVolume
+
+if TYPE_CHECKING:
+    from tests.fakes.hypervisor import FakeHypervisor
+    from tests.fakes.hypervisor_transfer import FakeTransfer
+
+
+class FakeDiskCopy:
+    """The mirrors of one transfer. Everything is there once :meth:`finish` has been called."""
+
+    def __init__(self, transfer: FakeTransfer) -> None:
+        self._transfer = transfer
+        wanted = transfer.plan.migrate_disks if "non_shared_disk" in transfer.plan.flags else []
+        there = {disk.target: disk for disk in disk_facts(transfer.plan.destination_xml)}
+        self._pairs = [
+            (disk, there[disk.target]) for disk in transfer.domain.disks if disk.target in wanted
+        ]
+        self.began: float | None = None
+        self.done = not self._pairs
+
+    @property
+    def total(self) -> int:
+        return sum(self._volume(self._transfer.source, here).size for here, _ in self._pairs)
+
+    @property
+    def remaining(self) -> int:
+        """By the clock; half of it while the fleet holds disks."""
+        if self.done or self.began is None:
+            return 0 if self.done else self.total
+        fleet = self._transfer.fleet
+        share = (fleet.clock.monotonic() - self.began) / max(fleet.timing.disk_s, 1e-9)
+        return int(self.total * (1 - min(share, 0.5 if fleet.disks_held else 0.99)))
+
+    def each(self) -> tuple[DiskProgress, ...]:
+        """Of every disk, all of them equally far."""
+        share = self.remaining / max(self.total, 1)
+        sizes = {
+            here.target: self._volume(self._transfer.source, here).size for here, _ in self._pairs
+        }
+        return tuple(
+            DiskProgress(target, size, int(size * share)) for target, size in sizes.items()
+        )
+
+    def fits(self) -> bool:
+        """Whether the destination's pools take what the guest has written."""
+        for here, there in self._pairs:
+            storage = self._transfer.destination.pools[there.pool or ""].storage
+            used = sum(volume.allocated for volume in storage.volumes.values())
+            if used + self._volume(self._transfer.source, here).allocated > storage.capacity:
+                return False
+        return True
+
+    def finish(self) -> None:
+        """The destination's volumes hold what the source's do."""
+        for here, there in self._pairs:
+            copy = self._volume(self._transfer.destination, there)
+            original = self._volume(self._transfer.source, here)
+            copy.content, copy.allocated = original.content, original.allocated
+        self.done = True
+
+    def _volume(self, host: FakeHypervisor, disk: DiskFacts) -> FakeVolume:
+        found = host.pools.volume(disk.pool or "", disk.volume or "")
+        assert found is not None, f"{host.name} has no {disk.pool}/{disk.volume}"
+        return found
