@@ -59,11 +59,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_pool_claims_migration_id", "pool_claims", ["migration_id"], unique=False)
     with op.batch_alter_table("migrations") as table:
-        table.add_column(sa.Column("disk_pools", _json(), nullable=False, server_default="{}"))
-        table.add_column(
-            sa.Column("flatten", sa.Boolean(), nullable=False, server_default=sa.false())
-        )
-        table.add_column(sa.Column("disks", _json(), nullable=False, server_default="[]"))
+        table.add_column(sa.Column("disk_pools", _json(), nullable=True))
+        table.add_column(sa.Column("flatten", sa.Boolean(), nullable=True))
+        table.add_column(sa.Column("disks", _json(), nullable=True))
+    # What an earlier release accepted copies no disks.
+    op.execute("UPDATE migrations SET disk_pools = '{}', flatten = false, disks = '[]'")
+    with op.batch_alter_table("migrations") as table:
+        table.alter_column("disk_pools", existing_type=_json(), nullable=False)
+        table.alter_column("flatten", existing_type=sa.Boolean(), nullable=False)
+        table.alter_column("disks", existing_type=_json(), nullable=False)
 
 
 def downgrade() -> None:
