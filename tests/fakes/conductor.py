@@ -35,6 +35,7 @@ from migrator.messages import (
     ListEvents,
     ListMigrations,
     Migrate,
+    MigrationDisks,
     MigrationList,
     MigrationRef,
     MigrationView,
@@ -167,6 +168,11 @@ class FakeConductor:
                 )
                 found += [view] if wanted else []
             return MigrationList(migrations=found[: request.limit])
+
+    def show_disks(self, request: MigrationRef) -> MigrationDisks:
+        with self._enter("show_disks"):
+            self._find(request.id)
+            return MigrationDisks(disks=[])
 
     def events(self, request: ListEvents) -> EventList:
         with self._enter("events"):

@@ -26,7 +26,8 @@ def test_a_running_guest_is_described_whole(world: World) -> None:
     assert facts.networks == ["default"]
     assert facts.inactive_xml is not None
     assert (facts.libvirt_version, facts.hypervisor_version) == (9_000_000, 7_002_022)
-    assert facts == world.h1.describe()
+    again = msgspec.structs.replace(world.h1.describe(), read_at_s=facts.read_at_s)
+    assert facts == again
 
 
 def test_a_guest_that_is_not_there_is_gone(world: World) -> None:

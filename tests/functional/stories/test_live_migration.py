@@ -54,7 +54,7 @@ def test_a_guest_on_a_proven_shared_disk_moves(tmp_path: Path, bus: Bus) -> None
         assert service.running_on(guest) == ["h2"]
 
 
-def test_a_guest_on_a_local_disk_is_refused_and_nothing_is_touched(
+def test_a_guest_whose_disk_would_meet_another_of_its_name_is_refused_and_nothing_is_touched(
     tmp_path: Path, bus: Bus
 ) -> None:
     service = ServiceUnderTest(tmp_path, bus)
@@ -64,7 +64,7 @@ def test_a_guest_on_a_local_disk_is_refused_and_nothing_is_touched(
         guest = service.add_guest("h1", "web1", disks=(FakeDisk("local", "web1-vda"),))
         with pytest.raises(Refused) as refused:
             service.migrate("web1", host="h2")
-        assert refused.value.code == "disk.not_shared"
+        assert refused.value.code == "volume.exists"
         assert service.running_on(guest) == ["h1"]
         assert service.claims() == [("h1", "web1", "use")]
         assert service.instance("web1").migration is None
