@@ -84,6 +84,7 @@ def job_sample(stats: Mapping[str, Any]) -> JobSample | None:
         memory_dirty_pages_per_s=stats.get("memory_dirty_rate", 0),
         memory_iteration=stats.get("memory_iteration", 0),
         memory_postcopy_requests=stats.get("memory_postcopy_requests", 0),
+        throttle=stats.get("auto_converge_throttle", 0),
         disk_total=stats.get("disk_total", 0),
         disk_processed=stats.get("disk_processed", 0),
         disk_remaining=stats.get("disk_remaining", 0),

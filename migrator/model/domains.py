@@ -34,6 +34,8 @@ class JobSample:
     memory_dirty_pages_per_s: int = 0
     memory_iteration: int = 0
     memory_postcopy_requests: int = 0
+    throttle: int = 0
+    """Per cent of its time that the guest is kept from running, to slow it down."""
     disk_total: int = 0
     disk_processed: int = 0
     disk_remaining: int = 0

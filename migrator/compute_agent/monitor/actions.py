@@ -27,6 +27,8 @@ class SetDowntime:
     ms: int
     rule: str
     facts: Facts = field(default_factory=dict)
+    beyond: bool = False
+    """More than the profile's budget: the transfer is to end with whatever is left."""
 
 
 @dataclass(frozen=True)

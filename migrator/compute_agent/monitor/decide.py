@@ -6,46 +6,53 @@ The loop does, for every look::
     action = decide(policy, reading, known, asks)
     known = learn(known, action, reading.at, taken)     # after doing it; not for Wait
 
-Rules are read from the top; the first that applies decides, and its name goes into the record.
+Rules are read from the top; the first that applies decides, and its name goes into the record. They
+never wait for a timer that grows with the memory: a guest that pre-copy cannot catch shows that within
+two iterations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
-from migrator.compute_agent.monitor.actions import Abort, Action, Wait
-from migrator.compute_agent.monitor.asks import Asks
-from migrator.model import JobSample, Phase, TransferPolicy
+from migrator.compute_agent.monitor.actions import (
+    Abort,
+    Action,
+    Restart,
+    SetDowntime,
+    SetSpeed,
+    StartPostcopy,
+    Suspend,
+    Wait,
+)
+from migrator.compute_agent.monitor.asks import Asks, ForceMethod
+from migrator.compute_agent.monitor.judging import Case
+from migrator.compute_agent.monitor.known import Known, Reading, key_of, learn, observe
+from migrator.compute_agent.monitor.phases import Stage, phase_of
+from migrator.compute_agent.monitor.predict import Pass, fit
+from migrator.model import OnDeadline, TransferPolicy
+
+__all__ = ["Known", "Reading", "decide", "learn", "observe", "phase_of"]
 
 ABORT_AGAIN_S = 5.0
 """After libvirt took an abort the call returns within 0.2 s; with a frozen QEMU it does not, and
 asking again is free."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One look. ``at`` in seconds that only grow; ``job`` None when libvirt shows none."""
-
-    at: float
-    job: JobSample | None
-    boundary: bool = False
-    """Taken because libvirt said that a memory iteration has just begun."""
-    paused: bool = False
-    """The guest does not run at the source, for whatever reason."""
-    postcopy: bool = False
-    """libvirt shows that the guest runs at the destination already, by post-copy."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What readings have shown and earlier actions came to; nothing that was only tried is in here."""
-
-    abort_taken_at: float | None = None
-
-
-def observe(known: Known, reading: Reading) -> Known:
-    """What is known after one more look."""
-    return known
+NO_PROGRESS_S = 40.0
+"""Not a byte for so long: the link or the destination is dead. A guest that waits for nothing is no
+better off than one that is left alone."""
+SWITCH_S = 60.0
+"""A way to the end that libvirt agreed to has shown by then, or the next one is tried."""
+PATIENCE = 0.46
+"""Share of the first pass's time that pre-copy gets to show a guest that is calm now and then."""
+CHEAP = 0.005
+"""An iteration that takes a smaller share of the time so far is worth a shorter freeze."""
+WORTH = 0.5
+"""It must at least halve what is left."""
+CEILING_MS = 2_000_000
+"""The longest freeze QEMU can be told to allow."""
+MOST_THROTTLE = 99
+"""Per cent; QEMU goes no further."""
+THROTTLE_FLAG = "auto_converge"
 
 
 def decide(policy: TransferPolicy | None, reading: Reading, known: Known, asks: Asks) -> Action:
@@ -55,22 +62,306 @@ def decide(policy: TransferPolicy | None, reading: Reading, known: Known, asks: 
     """
     if reading.job is None:
         return Wait("nothing_runs")
-    if not asks.abort:
-        return Wait("nothing_asked")
-    if known.abort_taken_at is not None and reading.at - known.abort_taken_at < ABORT_AGAIN_S:
+    case = Case(policy, reading, known, asks, reading.job)
+    for rule in RULES:
+        action = rule(case)
+        if action is not None:
+            return action
+    return Wait("nothing_asked")
+
+
+# -- rules, in their order; None where one does not apply
+
+
+def _abort_asked(case: Case) -> Action | None:
+    if not case.asks.abort or case.reading.postcopy:
+        return None
+    taken = case.known.abort_taken_at
+    if taken is not None and case.at - taken < ABORT_AGAIN_S:
         return Wait("abort_under_way")
     return Abort("abort_asked")
 
 
-def learn(known: Known, action: Action, at: float, taken: bool) -> Known:
-    """What is known after ``action``; ``taken`` is whether libvirt agreed to it."""
-    if isinstance(action, Abort) and taken:
-        return replace(known, abort_taken_at=at)
-    return known
+def _tuned(case: Case) -> Action | None:
+    tune, known = case.asks.tune, case.known
+    wanted: list[Action] = []
+    if tune.bandwidth_mib_s not in (None, known.speed_mib_s):
+        wanted.append(SetSpeed(tune.bandwidth_mib_s or 0, False, "tuned"))
+    if tune.postcopy_bandwidth_mib_s not in (None, known.postcopy_speed_mib_s):
+        wanted.append(SetSpeed(tune.postcopy_bandwidth_mib_s or 0, True, "tuned"))
+    forced = known.step_at("set_downtime") is not None
+    if tune.max_downtime_ms not in (None, known.downtime_ms) and not forced:
+        wanted.append(SetDowntime(tune.max_downtime_ms or 1, "tuned"))
+    return next((each for each in wanted if key_of(each) not in known.refused), None)
 
 
-def phase_of(job: JobSample) -> Phase:
-    """What the transfer is doing: disks are copied before memory."""
-    if job.disk_remaining > 0 and job.memory_total == 0:
-        return Phase.DISK
-    return Phase.MEMORY
+def _in_postcopy(case: Case) -> Action | None:
+    return Wait("postcopy_runs") if case.stage is Stage.POSTCOPY else None
+
+
+def _abort_under_way(case: Case) -> Action | None:
+    """One that a rule below has chosen; it is asked for again like any other."""
+    taken = case.known.abort_taken_at
+    if taken is None:
+        return None
+    return Wait("abort_under_way") if case.at - taken < ABORT_AGAIN_S else Abort("abort_again")
+
+
+def _no_progress(case: Case) -> Action | None:
+    begun = any(case.known.moved)
+    still_s = case.at - case.known.moved_at
+    if not begun or still_s < NO_PROGRESS_S:
+        return None
+    return Abort("no_progress", {"still_s": round(still_s, 1), **case.facts})
+
+
+def _under_way(case: Case) -> Action | None:
+    """A way to the end was taken: see whether it leads there."""
+    if not case.known.steps:
+        return None
+    name, at = case.known.steps[-1]
+    if name == "suspend" and case.reading.paused:
+        return Wait("frozen_until_the_switch")
+    if case.at - at < SWITCH_S:
+        return Wait("switch_under_way")
+    return _end(case, _untried(case), "no_effect") or Wait("nothing_left_to_try")
+
+
+def _forced(case: Case) -> Action | None:
+    method = case.asks.force
+    if method is None:
+        return None
+    if case.stage in (Stage.DISK, Stage.FIRST_PASS):
+        return Wait("force_deferred")
+    if case.stage is Stage.SWITCHOVER:
+        return Wait("switching")
+    if not case.flows:
+        return Wait("link_too_slow_to_force", case.facts)
+    ways: Sequence[Action] = _WAYS[method](case)
+    return _end(case, ways, "force_asked")
+
+
+def _deadline(case: Case) -> Action | None:
+    left_s = case.left_s
+    if case.policy is None or left_s is None or left_s > 0:
+        return None
+    match case.policy.profile.on_deadline:
+        case OnDeadline.CONTINUE:
+            return None
+        case OnDeadline.ABORT:
+            return _abort(case, "deadline")
+    if case.stage is Stage.SWITCHOVER:
+        return Wait("switching")
+    ways = _permitted(case)
+    if not ways:
+        return _abort(case, "deadline")
+    if case.stage in (Stage.DISK, Stage.FIRST_PASS):
+        return Wait("deadline_deferred")
+    if not case.flows:
+        return Wait("link_too_slow_to_force", case.facts)
+    return _end(case, ways, "deadline") or _abort(case, "deadline")
+
+
+def _early(case: Case) -> Action | None:
+    if case.policy is None:
+        return Wait("nothing_asked")
+    if case.stage is Stage.SWITCHOVER:
+        return Wait("switching")
+    if case.stage in (Stage.DISK, Stage.FIRST_PASS):
+        if case.stage is Stage.FIRST_PASS and case.known.downtime_ms is None:
+            low = SetDowntime(case.low_ms, "start_low")
+            if key_of(low) not in case.known.refused:
+                return low
+        return Wait(str(case.stage))
+    return None
+
+
+def _low_enough(case: Case) -> Action | None:
+    """What is left fits into the budget: switch now, unless waiting is cheap and makes it shorter."""
+    known = case.known
+    if known.left > case.target or known.bandwidth <= 0:
+        return None
+    if known.downtime_iteration == known.iteration or (known.downtime_ms or 0) >= case.most_ms:
+        return Wait("switch_expected")
+    if not case.at_boundary:
+        return Wait("in_iteration")
+    took = known.left / known.bandwidth
+    since = case.at - (known.memory_at or case.at)
+    if took < CHEAP * since and _next(case, took) < WORTH * known.left:
+        return Wait("shrinking", case.facts)
+    again = known.downtime_ms is not None and known.left_before <= case.target
+    ms = case.most_ms if again else min(case.most_ms, int(case.freeze_ms(known.left) * 1.5) + 20)
+    return _allowed(case, SetDowntime(max(ms, known.downtime_ms or 0), "low_enough", case.facts))
+
+
+def _converging(case: Case) -> Action | None:
+    """Go on while pre-copy leads to the goal in time, or might."""
+    if not case.at_boundary:
+        return Wait("in_iteration")
+    ahead = case.outlook
+    look = _look(case)
+    if look is not None:
+        return look
+    if ahead is None:
+        return Wait("too_early_to_tell", case.facts)
+    late = case.left_s is not None and ahead.seconds > case.left_s
+    if ahead.reaches and not late:
+        return Wait("converging", case.facts)
+    if ahead.reaches and not _permitted(case):
+        return Wait("late_but_converging", case.facts)
+    if case.was_hopeful and case.shrinks:
+        # Bursts look like the end of all hope while they last.
+        return Wait("still_shrinking", case.facts)
+    return Wait("may_be_calm_soon", case.facts) if _patient(case) else None
+
+
+def _look(case: Case) -> Action | None:
+    """Whatever downtime QEMU is allowed, it leaves as much unsent when it looks for dirtied memory:
+    little, until the next look is expected to find little enough."""
+    known = case.known
+    if known.downtime_iteration == known.iteration or known.iteration_at != case.at:
+        return None
+    unsent = case.early_look
+    ms = max(case.low_ms, int(1000 * unsent / known.bandwidth) if known.bandwidth > 0 else 0)
+    if abs(ms - (known.downtime_ms or 0)) < case.low_ms:
+        return None
+    rule = "look_early" if ms > case.low_ms else "missed"
+    return _allowed(case, SetDowntime(ms, rule, case.facts))
+
+
+def _throttled(case: Case) -> Action | None:
+    """The guest is being slowed down: that takes its iterations to show."""
+    policy = case.policy
+    assert policy is not None
+    if not (policy.throttle and policy.profile.allow_throttle):
+        return None
+    return Wait("throttling", case.facts) if case.job.throttle < MOST_THROTTLE else None
+
+
+def _not_converging(case: Case) -> Action | None:
+    """The least disturbing way to the end that is permitted; no way is an end as well."""
+    policy = case.policy
+    assert policy is not None
+    if not case.flows:
+        return Wait("link_too_slow_to_force", case.facts)
+    action = _end(case, _permitted(case), "not_converging")
+    if action is not None:
+        return action
+    throttle = THROTTLE_FLAG in policy.restart_with and policy.profile.allow_throttle
+    again = _allowed(case, Restart((THROTTLE_FLAG,), "not_converging", case.facts))
+    if throttle and not case.known.restarted and again is not None:
+        return again
+    if policy.profile.on_deadline is OnDeadline.CONTINUE:
+        return Wait("not_converging", case.facts)
+    return Abort("not_converging", case.facts)
+
+
+RULES: tuple[Callable[[Case], Action | None], ...] = (
+    _abort_asked,
+    _tuned,
+    _in_postcopy,
+    _abort_under_way,
+    _no_progress,
+    _under_way,
+    _forced,
+    _deadline,
+    _early,
+    _low_enough,
+    _converging,
+    _throttled,
+    _not_converging,
+)
+
+
+# -- ways to the end
+
+
+def _postcopy(case: Case) -> list[Action]:
+    possible = case.policy is None or case.policy.postcopy
+    return [StartPostcopy("")] if possible else []
+
+
+def _downtime(case: Case) -> list[Action]:
+    return [SetDowntime(CEILING_MS, "", beyond=True)]
+
+
+def _pause(case: Case) -> list[Action]:
+    return [Suspend(""), *_downtime(case)]
+
+
+_WAYS: dict[ForceMethod, Callable[[Case], list[Action]]] = {
+    ForceMethod.AUTO: lambda case: [*_postcopy(case), *_pause(case)],
+    ForceMethod.POSTCOPY: _postcopy,
+    ForceMethod.DOWNTIME: _downtime,
+    ForceMethod.PAUSE: _pause,
+}
+
+
+def _permitted(case: Case) -> list[Action]:
+    """What the profile tolerates beyond pre-copy within the budget, the least disturbing first."""
+    assert case.policy is not None
+    profile = case.policy.profile
+    postcopy = _postcopy(case) if profile.allow_postcopy else []
+    return [*postcopy, *(_pause(case) if profile.allow_pause else [])]
+
+
+def _untried(case: Case) -> Sequence[Action]:
+    if case.asks.force is not None:
+        return _WAYS[case.asks.force](case)
+    return _permitted(case) if case.policy is not None else []
+
+
+def _end(case: Case, ways: Sequence[Action], rule: str) -> Action | None:
+    """The first that was neither refused nor tried."""
+    for way in ways:
+        tried = case.known.step_at(way.name) is not None
+        if tried or key_of(way) in case.known.refused:
+            continue
+        match way:
+            case StartPostcopy():
+                return StartPostcopy(rule, case.facts)
+            case Suspend():
+                return Suspend(rule, case.facts)
+            case SetDowntime():
+                return SetDowntime(way.ms, rule, case.facts, beyond=True)
+    return None
+
+
+def _abort(case: Case, rule: str) -> Action:
+    return Abort(rule, case.facts)
+
+
+# -- estimates
+
+
+def _allowed(case: Case, action: Action) -> Action | None:
+    """Unless libvirt has refused it, or it is so already."""
+    so = isinstance(action, SetDowntime) and action.ms == case.known.downtime_ms
+    return None if so or key_of(action) in case.known.refused else action
+
+
+def _next(case: Case, took: float) -> float:
+    """What an iteration of ``took`` seconds is expected to leave."""
+    known = case.known
+    unsent = min(known.unsent(known.bandwidth), known.left)
+    took -= unsent / known.bandwidth
+    guest = fit(known.passes, case.job.memory_total)
+    if guest is not None:
+        return unsent + guest.dirties(took)
+    return unsent + _proportional(known.passes, took)
+
+
+def _proportional(passes: Sequence[Pass], took: float) -> float:
+    if not passes:
+        return float("inf")
+    last = passes[-1]
+    return last.dirtied * min(1.0, took / last.seconds) if last.seconds > 0 else float("inf")
+
+
+def _patient(case: Case) -> bool:
+    """Another iteration still fits into the time a guest is given to become calm."""
+    known = case.known
+    if known.first_pass_ended_at is None or known.bandwidth <= 0:
+        return True
+    until = known.first_pass_ended_at + PATIENCE * known.first_pass_s
+    return case.at + known.left / known.bandwidth <= until

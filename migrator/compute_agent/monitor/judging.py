@@ -1,0 +1,174 @@
+"""One look at a transfer with all that is known of it, and what can be read off that. Pure.
+
+Units: bytes, bytes/s, seconds; ``_ms`` and ``_mib`` as they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from migrator.compute_agent.monitor.actions import Facts
+from migrator.compute_agent.monitor.asks import Asks
+from migrator.compute_agent.monitor.known import Known, Reading
+from migrator.compute_agent.monitor.phases import Stage, stage_of
+from migrator.compute_agent.monitor.predict import Copying, Outlook, Pass, early_look, fit, outlook
+from migrator.model import JobSample, TransferPolicy
+
+MIB = 1 << 20
+OVERHEAD_MS = 50
+"""Of a switch, beside sending what is left: stopping, devices, starting; at most a quarter of the
+budget is kept for it."""
+DEAD_SHARE = 0.01
+"""A link at less than this share of what it could do does not carry a switch."""
+ROOM = 0.99
+"""Share of the budget that is aimed at: more is dirtied until QEMU has been told."""
+SURE = 0.95
+"""Share of that which an early look is aimed at: it rests on a prediction."""
+LATELY = 0.15
+"""Share of the time so far."""
+CHANGED_SHARE = 0.3
+"""A bandwidth that differs by more from the one an iteration began with is judged at once."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What ``decide`` looks up in its rules."""
+
+    policy: TransferPolicy | None
+    reading: Reading
+    known: Known
+    asks: Asks
+    job: JobSample
+
+    @property
+    def at(self) -> float:
+        return self.reading.at
+
+    @cached_property
+    def stage(self) -> Stage:
+        suspended = self.known.step_at("suspend") is not None
+        switching = self.reading.paused and not suspended
+        return stage_of(self.job, switching, self.reading.postcopy)
+
+    @property
+    def budget_ms(self) -> int:
+        """Longest freeze that is tolerated."""
+        if self.asks.tune.max_downtime_ms is not None:
+            return self.asks.tune.max_downtime_ms
+        assert self.policy is not None
+        return self.policy.profile.max_downtime_ms
+
+    @property
+    def most_ms(self) -> int:
+        """What libvirt may be told: it does not count the switch's own time."""
+        return max(1, self.budget_ms - min(OVERHEAD_MS, self.budget_ms // 4))
+
+    @property
+    def low_ms(self) -> int:
+        """With this little allowed, every iteration sends nearly all of what was dirty."""
+        return max(1, self.most_ms // 16)
+
+    @property
+    def target(self) -> float:
+        """Bytes that the present bandwidth sends within the budget, with room for what is dirtied until
+        QEMU has been told."""
+        return self.known.bandwidth * self.most_ms * ROOM / 1000
+
+    @property
+    def flows(self) -> bool:
+        """The link carries enough to end anything by force."""
+        return self.known.bandwidth > self.known.best_bandwidth * DEAD_SHARE
+
+    @property
+    def at_boundary(self) -> bool:
+        """An iteration has just begun, or the link is no longer what it was when it did."""
+        known = self.known
+        if known.iteration_at == self.at:
+            return True
+        before = known.bandwidth_at_boundary
+        return before > 0 and abs(known.bandwidth / before - 1) > CHANGED_SHARE
+
+    @cached_property
+    def outlook(self) -> Outlook | None:
+        """Where pre-copy leads from the beginning of this iteration; None while too little is known."""
+        return self._outlook(self.known.passes, self.known.left)
+
+    @property
+    def early_look(self) -> float:
+        """Bytes that may stay unsent in this iteration if it is to be the last; 0 when it is not."""
+        known = self.known
+        guest = fit(known.passes, self.job.memory_total)
+        if guest is None or known.bandwidth <= 0:
+            return 0.0
+        return early_look(guest, known.left, known.bandwidth, self.target * SURE)
+
+    def _outlook(self, passes: Sequence[Pass], left: float) -> Outlook | None:
+        bandwidth = self.known.bandwidth
+        guest = fit(passes, self.job.memory_total)
+        if guest is None or bandwidth <= 0:
+            return None
+        copying = Copying(bandwidth, self.known.unsent(bandwidth))
+        return outlook(guest, left, copying, self.target)
+
+    @property
+    def was_hopeful(self) -> bool:
+        """At the beginning of many earlier iterations pre-copy would have led to the goal."""
+        passes = self.known.passes
+        before = [
+            self._outlook(passes[:count], passes[count - 1].dirtied)
+            for count in range(2, len(passes))
+        ]
+        hopes = sum(each is not None and each.reaches for each in before)
+        return hopes * 3 >= max(1, len(before))
+
+    @property
+    def shrinks(self) -> bool:
+        """Lately, by the time the transfer has taken, less was left than ever before."""
+        known = self.known
+        took = self.at - (self.at if known.memory_at is None else known.memory_at)
+        return self.at - known.least_at <= LATELY * took
+
+    @property
+    def elapsed_s(self) -> float:
+        """Towards the deadline."""
+        began = self.at if self.known.began_at is None else self.known.began_at
+        return self.at - began + (self.policy.spent_s if self.policy else 0.0)
+
+    @property
+    def left_s(self) -> float | None:
+        """Until the deadline, negative after it; None without one."""
+        if self.policy is None:
+            return None
+        size = self.job.memory_total + self.job.disk_total
+        deadline = self.policy.profile.deadline_for(size)
+        return None if deadline is None else deadline - self.elapsed_s
+
+    def freeze_ms(self, left: float) -> float:
+        """How long sending ``left`` takes now."""
+        return 1000 * left / self.known.bandwidth if self.known.bandwidth > 0 else float("inf")
+
+    @property
+    def facts(self) -> Facts:
+        """The numbers decisions are made on."""
+        known = self.known
+        numbers = {
+            "iteration": float(known.iteration),
+            "remaining_mib": round(known.left / MIB, 1),
+            "bandwidth_mib_s": round(known.bandwidth / MIB, 1),
+        }
+        if known.left_before > 0 and known.passes:
+            numbers["ratio"] = round(known.left / known.left_before, 3)
+        if known.bandwidth > 0:
+            numbers["expected_downtime_ms"] = round(self.freeze_ms(known.left))
+        if self.policy is not None:
+            numbers["budget_ms"] = float(self.budget_ms)
+        ahead = self.outlook if self.policy is not None else None
+        if ahead is not None:
+            numbers["outlook_mib"] = round(ahead.floor / MIB, 1)
+            numbers["outlook_s"] = round(ahead.seconds, 1)
+        left_s = self.left_s
+        if left_s is not None:
+            numbers["deadline_in_s"] = round(left_s, 1)
+        return numbers

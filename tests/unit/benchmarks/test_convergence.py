@@ -1,0 +1,31 @@
+"""A small part of ``python -m benchmarks.convergence``: what it promises is kept on it."""
+
+from __future__ import annotations
+
+from benchmarks.convergence.policies import POLICIES
+from benchmarks.convergence.report import COLUMNS, Column, behind_on, promises
+from benchmarks.convergence.run import oracle, run
+from benchmarks.convergence.scenarios import scenarios
+
+NAMES = (
+    "migrator strict",
+    "migrator guaranteed",
+    "KubeVirt stall detector",
+    "KubeVirt stall, post-copy",
+)
+
+
+def test_the_rules_keep_what_is_promised_of_them_and_the_stall_detector_is_behind() -> None:
+    cases = [(each, oracle(each)) for each in scenarios(seed=1, count=40)]
+    columns = [Column(name) for name in NAMES]
+    for scenario, best in cases:
+        for column in columns:
+            column.add(scenario, best, run(scenario, POLICIES[column.policy](scenario)))
+    strict, guaranteed, stall, stall_postcopy = columns
+    broken = [
+        row.what for row in promises(strict, guaranteed, [stall, stall_postcopy]) if not row.kept
+    ]
+    assert broken == []
+    assert len(behind_on(stall, strict)) == len(COLUMNS)
+    assert strict.convergent > 20
+    assert len(strict.decided) > 5
