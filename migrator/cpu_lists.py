@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 MOST = 8192
 """CPUs Linux can have; more is a slip of the finger."""
@@ -39,3 +40,14 @@ def cpu_list(text: str) -> str:
     if not numbers_in(text):
         raise ValueError(f"{text!r} lists no CPU")
     return text
+
+
+def listed(cpus: Iterable[int]) -> str:
+    """CPU or cell numbers as libvirt writes them: ``0-3,8``."""
+    runs: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)

@@ -30,6 +30,10 @@ Text = Annotated[str, Meta(min_length=1, max_length=1024, pattern=TEXT_PATTERN)]
 RequestId = Annotated[str, Meta(min_length=1, max_length=128, pattern=TEXT_PATTERN)]
 
 
+Label = Annotated[str, Meta(max_length=64, pattern=TEXT_PATTERN)]
+Labels = Annotated[list[Label], Meta(max_length=32)]
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every request."""
 
@@ -38,13 +42,27 @@ class Nothing(Ask, frozen=True):
     """A request without fields."""
 
 
+def _something_of(ask: Ask) -> None:
+    """A change of nothing is a slip: a misread manual, a variable that was empty."""
+    first, *others = ask.__struct_fields__
+    if all(getattr(ask, name) is None for name in others):
+        raise ValueError(f"nothing is to be changed of {getattr(ask, first)}: give a field")
+
+
 class OneHost(Ask, frozen=True):
     name: Name
 
 
 class ChangeHost(Ask, frozen=True):
     name: Name
-    state: Literal["enabled", "disabled"]
+    state: Literal["enabled", "disabled", "draining", "maintenance"] | None = None
+    tags: Labels | None = None
+    """All it has from now on."""
+    zone: Label | None = None
+    """Empty: none."""
+
+    def __post_init__(self) -> None:
+        _something_of(self)
 
 
 class OneInstance(Ask, frozen=True):
@@ -53,7 +71,19 @@ class OneInstance(Ask, frozen=True):
 
 class ChangeInstance(Ask, frozen=True):
     id: Name
-    host: Name
+    host: Name | None = None
+    affinity: Labels | None = None
+    anti_affinity: Labels | None = None
+    tags: Labels | None = None
+    forbidden_tags: Labels | None = None
+    zone: Label | None = None
+    """Empty, here and below: none."""
+    threads: Literal["prefer", "require", "isolate", ""] | None = None
+    pci_numa: Literal["required", "socket", "legacy", "preferred", ""] | None = None
+    pci_live: Literal["refuse", "detach", ""] | None = None
+
+    def __post_init__(self) -> None:
+        _something_of(self)
 
 
 class OneMigration(Ask, frozen=True):

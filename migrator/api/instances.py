@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migrator.api.asks import ChangeInstance, Nothing, OneInstance
-from migrator.messages import Empty, InstanceList, InstanceView, NamedInstance, SetInstance
+from migrator.messages import (
+    Empty,
+    InstanceList,
+    InstanceView,
+    NamedInstance,
+    SetInstance,
+    WishInstance,
+)
 
 if TYPE_CHECKING:
     from migrator.conductor.rpcapi import ConductorApi
+
+
+OTHERS = frozenset({"id", "host"})
+"""Fields of a change that are no wishes."""
 
 
 def index(conductor: ConductorApi, ask: Nothing) -> InstanceList:
@@ -20,4 +31,11 @@ def show(conductor: ConductorApi, ask: OneInstance) -> InstanceView:
 
 
 def change(conductor: ConductorApi, ask: ChangeInstance) -> InstanceView:
-    return conductor.set_instance(SetInstance(instance=ask.id, host=ask.host))
+    wishes = {name: getattr(ask, name) for name in ask.__struct_fields__ if name not in OTHERS}
+    view: InstanceView | None = None
+    if any(value is not None for value in wishes.values()):
+        view = conductor.wish(WishInstance(instance=ask.id, **wishes))
+    if ask.host is not None:
+        view = conductor.set_instance(SetInstance(instance=ask.id, host=ask.host))
+    assert view is not None
+    return view

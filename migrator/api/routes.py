@@ -73,7 +73,7 @@ ROUTES: tuple[Route[Any], ...] = (
         asks.ChangeHost,
         hosts.change,
         HostView,
-        "Allow a host to receive instances, or not",
+        "Allow a host to receive instances, or not; label it",
     ),
     Route("GET", "/v1/instances", asks.Nothing, instances.index, InstanceList, "Every instance"),
     Route(
@@ -90,7 +90,7 @@ ROUTES: tuple[Route[Any], ...] = (
         asks.ChangeInstance,
         instances.change,
         InstanceView,
-        "Settle on which host an ambiguous instance lives",
+        "What an operator wants for an instance; on which host an ambiguous one lives",
     ),
     Route(
         "GET",

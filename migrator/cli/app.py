@@ -25,6 +25,7 @@ COMMANDS = {
     "host disable": "hosts:DisableHost",
     "host enable": "hosts:EnableHost",
     "host list": "hosts:ListHosts",
+    "host set": "hosts:SetHost",
     "host show": "hosts:ShowHost",
     "instance list": "instances:ListInstances",
     "instance set": "instances:SetInstance",

@@ -30,6 +30,11 @@ KEYS = (
     "disk_address",
     "pools",
     "networks",
+    "tags",
+    "zone",
+    "cells",
+    "devices",
+    "alarms",
 )
 
 
@@ -37,6 +42,38 @@ def _alive(row: Row) -> str:
     if row["alive"]:
         return "yes"
     return f"no: {words.plain(row['why_down'])}" if row["why_down"] else "no"
+
+
+def _cells(row: Row) -> str:
+    """One line for each."""
+    lines = []
+    for cell in row["cells"] or []:
+        pages = "".join(
+            f", {pool['free']} of {pool['total']} pages of {words.size_mib(pool['size_kib'] // 1024)}"
+            for pool in cell["pages"]
+        )
+        free = cell["free_cpus"] or "none"
+        memory = words.size_mib(cell["memory_mib"])
+        lines.append(f"{cell['id']}: CPUs {cell['cpus']} (free: {free}), {memory}{pages}")
+    return "\n".join(lines)
+
+
+def _devices(row: Row) -> str:
+    lines = []
+    for device in row["devices"] or []:
+        where = "" if device["numa_node"] is None else f" cell {device['numa_node']}"
+        network = f" network {words.printable(device['network'])}" if device["network"] else ""
+        owner = f", {words.printable(device['instance'])}'s" if device["instance"] else ""
+        make = f"{device['vendor']}:{device['product']} {device['kind']}"
+        lines.append(f"{device['address']} {make}{where}{network}{owner}")
+    return "\n".join(lines)
+
+
+PARTS: Columns = {
+    "cells": _cells,
+    "devices": _devices,
+    "alarms": lambda row: "\n".join(words.printable(line) for line in row["alarms"]),
+}
 
 
 def _share(used: str, total: str) -> str:
@@ -64,6 +101,7 @@ class ListHosts(ListCommand):
 
 class _OneHost(ShowCommand):
     keys = KEYS
+    table: ClassVar[Columns] = PARTS
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -97,5 +135,46 @@ class DisableHost(_OneHost):
         self.sentence = (
             f"{name} is disabled: no instance comes to it until `migrator host enable {name}`"
             + (f"; {stays} and may leave" if there else "")
+        )
+        return host
+
+
+class SetHost(_OneHost):
+    """Change a host's state, the tags guests ask for, or its zone. What is not given stays."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--state",
+            choices=("enabled", "disabled", "draining", "maintenance"),
+            help="whether instances may come: to an enabled host only; a draining one is being emptied",
+        )
+        tags = parser.add_mutually_exclusive_group()
+        tags.add_argument(
+            "--tag",
+            action="append",
+            metavar="TAG",
+            help="a tag it has; may be repeated: all it has from now on",
+        )
+        tags.add_argument("--no-tags", action="store_true", help="it has none")
+        zone = parser.add_mutually_exclusive_group()
+        zone.add_argument(
+            "--zone", metavar="ZONE", help="what it shares its fate with: a row, a room"
+        )
+        zone.add_argument("--no-zone", action="store_true", help="it is in none")
+        return parser
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        changes = {
+            "state": parsed.state,
+            "tags": [] if parsed.no_tags else parsed.tag,
+            "zone": "" if parsed.no_zone else parsed.zone,
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        host = self.client.patch("v1", "hosts", parsed.host, **given)
+        tags = ", ".join(words.printable(tag) for tag in host["tags"]) or "none"
+        self.sentence = (
+            f"{words.printable(host['name'])} is {host['state']}; tags: {tags}; zone:"
+            f" {words.plain(host['zone'])}"
         )
         return host

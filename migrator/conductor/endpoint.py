@@ -8,6 +8,7 @@ from migrator.conductor.claim_keeping import audit_claims
 from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import the_line
 from migrator.conductor.fleet import Fleet
+from migrator.conductor.host_parts import with_parts
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.verification import Verification
 from migrator.conductor.views import (
@@ -19,6 +20,7 @@ from migrator.conductor.views import (
     migration_disks,
     migration_view,
 )
+from migrator.conductor.wishes import label, labels, wishes_after
 from migrator.errors import Refused
 from migrator.messages import (
     AbortAnswer,
@@ -37,6 +39,7 @@ from migrator.messages import (
     HostView,
     InstanceList,
     InstanceView,
+    LabelHost,
     ListEvents,
     ListMigrations,
     Migrate,
@@ -54,6 +57,7 @@ from migrator.messages import (
     TransferProgress,
     Verified,
     Verify,
+    WishInstance,
 )
 from migrator.model import HostState, Migration
 from migrator.states import MigrationState
@@ -164,7 +168,8 @@ class ConductorEndpoint:
         host = self._stores.hosts.get(request.name)
         _, claims = self._stores.claims.on_host(host.name)
         instances = self._stores.instances.list()
-        return host_view(host, claims, sum(each.host == host.name for each in instances))
+        there = sum(each.host == host.name for each in instances)
+        return with_parts(host_view(host, claims, there), host, claims)
 
     def set_host(self, request: SetHost) -> HostView:
         if request.state not in set(HostState):
@@ -175,6 +180,13 @@ class ConductorEndpoint:
             )
         self._stores.hosts.set_state(request.name, HostState(request.state))
         return self.show_host(HostRef(name=request.name))
+
+    def label_host(self, request: LabelHost) -> HostView:
+        host = self._stores.hosts.get(request.name)
+        tags = host.tags if request.tags is None else labels("tags", request.tags)
+        zone = host.zone if request.zone is None else label("zone", request.zone)
+        self._stores.hosts.set_labels(host.name, tags, zone)
+        return self.show_host(HostRef(name=host.name))
 
     def list_instances(self, request: Empty) -> InstanceList:
         return InstanceList(
@@ -188,6 +200,11 @@ class ConductorEndpoint:
     def set_instance(self, request: SetInstance) -> InstanceView:
         instance = self._stores.instances.resolve(request.instance)
         self._fleet.choose_owner(instance.id, request.host)
+        return instance_view(self._stores.instances.resolve(instance.id))
+
+    def wish(self, request: WishInstance) -> InstanceView:
+        instance = self._stores.instances.resolve(request.instance)
+        self._stores.instances.set_wishes(instance.id, wishes_after(instance.wishes, request))
         return instance_view(self._stores.instances.resolve(instance.id))
 
     def list_claims(self, request: Empty) -> ClaimList:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from migrator.conductor import claim_keeping
 from migrator.conductor.adoption import Settled, settle
 from migrator.conductor.context import Context
+from migrator.conductor.host_parts import vanished
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.ports import Heard
 from migrator.conductor.rivals import of_another_libvirt, two_agents
@@ -28,6 +29,7 @@ from migrator.model import (
     ActionRecord,
     DomainState,
     DomainSummary,
+    HostFacts,
     Instance,
     InstanceStatus,
     JobSample,
@@ -90,6 +92,7 @@ class Fleet:
             hosts.register(request.host, request.addresses)
         if request.facts is not None:
             hosts.set_facts(request.host, request.facts)
+            self._compare_parts(request.host, request.facts)
         if request.domains is not None:
             return self._take_inventory(request, request.domains)
         behind = (
@@ -116,6 +119,13 @@ class Fleet:
             # One that cannot be settled now must not keep the others from it.
             self.settle_quietly(instance_id)
         return HostReported(generation=request.generation)
+
+    def _compare_parts(self, host: str, facts: HostFacts) -> None:
+        """Facts come when they have changed; what guests lost by it is said as often."""
+        if facts.topology is not None:
+            _, claims = self._context.stores.claims.on_host(host)
+            for sentence in vanished(facts.topology, claims):
+                LOG.error("%s: %s; see `migrator host show %s`", host, sentence, host)
 
     def domain_event(self, request: DomainEvent) -> Empty:
         """The flow that waits for it first, wherever it is led, then our own records.

@@ -37,6 +37,7 @@ from migrator.messages import (
     HostView,
     InstanceList,
     InstanceView,
+    LabelHost,
     ListEvents,
     ListMigrations,
     Migrate,
@@ -53,6 +54,7 @@ from migrator.messages import (
     TransferProgress,
     Verified,
     Verify,
+    WishInstance,
 )
 from migrator.rpc import Bus
 
@@ -78,9 +80,13 @@ class ConductorApi(Protocol):
     def list_hosts(self, request: Empty) -> HostList: ...
     def show_host(self, request: HostRef) -> HostView: ...
     def set_host(self, request: SetHost) -> HostView: ...
+
+    def label_host(self, request: LabelHost) -> HostView: ...
     def list_instances(self, request: Empty) -> InstanceList: ...
     def show_instance(self, request: NamedInstance) -> InstanceView: ...
     def set_instance(self, request: SetInstance) -> InstanceView: ...
+
+    def wish(self, request: WishInstance) -> InstanceView: ...
     def list_claims(self, request: Empty) -> ClaimList: ...
     def audit_claims(self, request: Empty) -> ClaimAudit: ...
     def verify(self, request: Verify) -> Verified: ...
@@ -151,6 +157,9 @@ class ConductorClient:
     def set_host(self, request: SetHost) -> HostView:
         return self._call("set_host", request, HostView)
 
+    def label_host(self, request: LabelHost) -> HostView:
+        return self._call("label_host", request, HostView)
+
     def list_instances(self, request: Empty) -> InstanceList:
         return self._call("list_instances", request, InstanceList)
 
@@ -159,6 +168,9 @@ class ConductorClient:
 
     def set_instance(self, request: SetInstance) -> InstanceView:
         return self._call("set_instance", request, InstanceView)
+
+    def wish(self, request: WishInstance) -> InstanceView:
+        return self._call("wish", request, InstanceView)
 
     def list_claims(self, request: Empty) -> ClaimList:
         return self._call("list_claims", request, ClaimList)

@@ -135,6 +135,8 @@ def instance_view(instance: Instance, disks: Sequence[DiskRecord] = ()) -> Insta
         candidates=list(instance.candidates),
         migration=instance.migration_id,
         updated_at=instance.updated_at,
+        spec=instance.spec,
+        wishes=instance.wishes,
         disks=[disk_view(disk) for disk in disks],
     )
 
@@ -238,6 +240,8 @@ def host_view(host: Host, claims: Sequence[Claim], instances: int) -> HostView:
         disk_address=host.addresses.disk_address,
         pools=list(facts.pools) if facts else [],
         networks=list(facts.networks) if facts else [],
+        tags=list(host.tags),
+        zone=host.zone,
     )
 
 

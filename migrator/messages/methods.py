@@ -49,6 +49,7 @@ from migrator.messages.operators import (
     HostView,
     InstanceList,
     InstanceView,
+    LabelHost,
     ListEvents,
     ListMigrations,
     Migrate,
@@ -59,6 +60,7 @@ from migrator.messages.operators import (
     NamedInstance,
     SetHost,
     SetInstance,
+    WishInstance,
 )
 from migrator.messages.reports import (
     DomainEvent,
@@ -104,9 +106,11 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("list_hosts", Empty, HostList),
     Method("show_host", HostRef, HostView),
     Method("set_host", SetHost, HostView),
+    Method("label_host", LabelHost, HostView),
     Method("list_instances", Empty, InstanceList),
     Method("show_instance", NamedInstance, InstanceView),
     Method("set_instance", SetInstance, InstanceView),
+    Method("wish", WishInstance, InstanceView),
     Method("list_claims", Empty, ClaimList),
     Method("audit_claims", Empty, ClaimAudit),
     Method("verify", Verify, Verified),

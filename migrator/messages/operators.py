@@ -12,6 +12,8 @@ from migrator.messages.base import (
 )
 from migrator.model import (
     Refusal,
+    RequestSpec,
+    Wishes,
 )
 
 
@@ -220,6 +222,14 @@ class HostView(Message, frozen=True):
     disk_address: str
     pools: list[str]
     networks: list[str]
+    tags: list[str] = msgspec.field(default_factory=list)
+    zone: str | None = None
+    cells: list[dict[str, Any]] | None = None
+    """Of one that is shown: [{id, memory_mib, cpus, free_cpus, pages [{size_kib, total, free}]}]."""
+    devices: list[dict[str, Any]] | None = None
+    """[{address, vendor, product, kind, numa_node, network, instance}]"""
+    alarms: list[str] = msgspec.field(default_factory=list)
+    """What guests have that the host has not any more."""
 
 
 class HostRef(Message, frozen=True):
@@ -229,6 +239,17 @@ class HostRef(Message, frozen=True):
 class SetHost(Message, frozen=True):
     name: str
     state: str
+    by: str = "operator"
+
+
+class LabelHost(Message, frozen=True):
+    """What guests may ask of their host; None leaves it as it is."""
+
+    name: str
+    tags: list[str] | None = None
+    """All it has from now on."""
+    zone: str | None = None
+    """Empty: none."""
     by: str = "operator"
 
 
@@ -251,6 +272,10 @@ class InstanceView(Message, frozen=True):
     updated_at: datetime | None
     disks: list[DiskView] = msgspec.field(default_factory=list)
     """As recorded; only `instance show` tells."""
+    spec: RequestSpec | None = None
+    """What its domain says it needs."""
+    wishes: Wishes = msgspec.field(default_factory=Wishes)
+    """What its operator wants besides."""
 
 
 class NamedInstance(Message, frozen=True):
@@ -264,6 +289,22 @@ class SetInstance(Message, frozen=True):
 
     instance: str
     host: str
+    by: str = "operator"
+
+
+class WishInstance(Message, frozen=True):
+    """What an operator wants for an instance, wherever it goes; None leaves it as it is."""
+
+    instance: str
+    affinity: list[str] | None = None
+    anti_affinity: list[str] | None = None
+    tags: list[str] | None = None
+    forbidden_tags: list[str] | None = None
+    zone: str | None = None
+    """Empty, here and below: none."""
+    threads: str | None = None
+    pci_numa: str | None = None
+    pci_live: str | None = None
     by: str = "operator"
 
 

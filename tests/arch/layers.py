@@ -62,7 +62,9 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.queue": Layer.POLICY,
     "migrator.conductor.recovery": Layer.POLICY,
     "migrator.conductor.transfer_plan": Layer.POLICY,
+    "migrator.conductor.host_parts": Layer.POLICY,
     "migrator.conductor.views": Layer.POLICY,
+    "migrator.conductor.wishes": Layer.POLICY,
     "migrator.scheduler": Layer.POLICY,
     "migrator.storage": Layer.POLICY,
     # -- L2

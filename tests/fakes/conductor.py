@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from migrator.conductor.wishes import wishes_after
 from migrator.errors import MigratorError, Refused
 from migrator.messages import (
     AbortAnswer,
@@ -32,6 +33,7 @@ from migrator.messages import (
     HostView,
     InstanceList,
     InstanceView,
+    LabelHost,
     ListEvents,
     ListMigrations,
     Migrate,
@@ -44,6 +46,7 @@ from migrator.messages import (
     SetInstance,
     Verified,
     Verify,
+    WishInstance,
 )
 from migrator.model import Refusal
 from migrator.states import ABORTABLE, TERMINAL, MigrationState
@@ -218,6 +221,17 @@ class FakeConductor:
             self.hosts[request.name] = changed
             return changed
 
+    def label_host(self, request: LabelHost) -> HostView:
+        with self._enter("label_host"):
+            host = self._host(request.name)
+            changed = replace(
+                host,
+                tags=host.tags if request.tags is None else request.tags,
+                zone=host.zone if request.zone is None else request.zone or None,
+            )
+            self.hosts[request.name] = changed
+            return changed
+
     def list_instances(self, request: Empty) -> InstanceList:
         with self._enter("list_instances"):
             return InstanceList(instances=list(self.instances.values()))
@@ -232,6 +246,13 @@ class FakeConductor:
             if request.host not in instance.candidates:
                 raise Refused("instance.ambiguous", f"{request.host} does not define it")
             changed = replace(instance, host=request.host, status="running", candidates=[])
+            self.instances[request.instance] = changed
+            return changed
+
+    def wish(self, request: WishInstance) -> InstanceView:
+        with self._enter("wish"):
+            instance = self._instance(request.instance)
+            changed = replace(instance, wishes=wishes_after(instance.wishes, request))
             self.instances[request.instance] = changed
             return changed
 

@@ -168,7 +168,7 @@ def test_events_are_followed_to_the_end(terminal: Terminal, formatter: str) -> N
     ("typed", "offered"),
     [
         ("mig", ["migrate", "migration"]),
-        ("host ", ["disable", "enable", "list", "show"]),
+        ("host ", ["disable", "enable", "list", "set", "show"]),
         ("instance show g", ["g1"]),
         ("migrate w", ["web\\ front"]),
         ("migrate g1 --re", ["--reason", "--request-id"]),
@@ -177,7 +177,7 @@ def test_events_are_followed_to_the_end(terminal: Terminal, formatter: str) -> N
         ("migrate g1 --bandwidth ", []),
         ("host list -f j", ["json"]),
         ("help mig", ["migrate", "migration"]),
-        ("help host s", ["show"]),
+        ("help host s", ["set", "show"]),
         ("help host show ", []),
     ],
 )
@@ -277,3 +277,44 @@ def test_an_audit_exits_by_what_it_finds(terminal: Terminal, finding: str, code:
 
 def test_a_claims_own_parts_are_shown(terminal: Terminal) -> None:
     assert "CPU 2, 3; 0000:3b:02.1" in terminal.run("claim", "list").out
+
+
+def test_a_host_is_labelled_and_its_state_set(terminal: Terminal) -> None:
+    done = terminal.run(
+        "host",
+        "set",
+        "h2",
+        "--state",
+        "draining",
+        "--tag",
+        "ssd",
+        "--tag",
+        "gpu",
+        "--zone",
+        "row-1",
+    )
+    assert done.out == "h2 is draining; tags: ssd, gpu; zone: row-1\n"
+    cleared = terminal.run("host", "set", "h2", "--no-tags", "--no-zone", "-f", "json").document
+    assert (cleared["tags"], cleared["zone"], cleared["state"]) == ([], None, "draining")
+    nothing = terminal.run("host", "set", "h2")
+    assert (nothing.code, nothing.err.partition(":")[0]) == (2, "request.invalid")
+
+
+def test_an_instances_wishes_are_set_shown_and_cleared(terminal: Terminal) -> None:
+    done = terminal.run(
+        *("instance", "set", "g1", "--tag", "ssd", "--anti-affinity", "web", "--threads", "isolate")
+    )
+    assert done.out.endswith("anti-affinity: web; tags: ssd; threads: isolate\n")
+    assert "anti-affinity: web" in terminal.run("instance", "show", "g1").out
+    cleared = terminal.run(
+        *("instance", "set", "g1", "--clear", "tags", "--clear", "threads", "-f", "json")
+    ).document
+    assert cleared["wishes"]["tags"] == []
+    assert cleared["wishes"]["threads"] is None
+    assert cleared["wishes"]["anti_affinity"] == ["web"]
+
+
+def test_what_is_no_label_is_refused_with_the_field(terminal: Terminal) -> None:
+    done = terminal.run("instance", "set", "g1", "--tag", "a b")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("request.invalid: tags 'a b' is no label")
