@@ -6,8 +6,8 @@ supervises anyway, starts again what died. So there is no parent process here th
 its work.
 
 Signals: TERM and INT stop in order, within :data:`GRACE_S`, a second one ends the process at once; HUP
-reads the configuration files again (``debug`` takes effect); USR2 writes the stack of every thread to
-the log.
+reads the configuration files again (``debug`` takes effect); USR2 writes to the log what
+every part has in hand (led migrations, to-dos, transfers) and the stack of every thread.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from oslo_config import cfg
 from oslo_log import log
 from oslo_service import systemd
 
+from migrator import about
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.version import version
 
@@ -37,6 +38,15 @@ GRACE_S = 20.0
 and every part recovers from that."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A part that can say what it has in hand."""
+
+    def describe(self) -> Sequence[str]:
+        """A line each; may wait for a database, and fail."""
+        ...
 
 
 class Stoppable(Protocol):
@@ -76,6 +86,7 @@ def run(name: str, conf: cfg.ConfigOpts, start: Callable[[], Sequence[Stoppable]
     The process ends with 0 when it was asked to, with :func:`exit_code` when it could not start.
     """
     log.setup(conf, "migrator", version())
+    _name_migrations()
     inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
 
     def deliver(number: int, frame: FrameType | None) -> None:
@@ -94,6 +105,10 @@ class _Started:
         self.parts = parts
 
 
+class _Described:
+    """The state has been written to the log."""
+
+
 class _Life:
     """From the start to the end of one process; everything that happens comes through ``inbox``."""
 
@@ -107,6 +122,8 @@ class _Life:
         self._in_thread("start", lambda: _Started(start()))
         while True:
             happened = self._inbox.get()
+            if isinstance(happened, _Described):
+                continue
             if isinstance(happened, _Started):
                 self._parts = happened.parts
                 systemd.notify_once()
@@ -116,9 +133,20 @@ class _Life:
             elif happened is signal.SIGHUP:
                 self._reload()
             elif happened is signal.SIGUSR2:
-                _log_stacks()
+                self._in_thread("state", self._log_state)
             else:
                 return self._stop(happened)
+
+    def _log_state(self) -> _Described:
+        """In a thread of its own: what describes itself may wait for what is away."""
+        _log_stacks()
+        for part in self._parts or ():
+            if isinstance(part, Describing):
+                try:
+                    LOG.info("state:\n%s", "\n".join(part.describe()))
+                except Exception as error:
+                    LOG.info("state: %s cannot tell: %s", type(part).__name__, error)
+        return _Described()
 
     def _in_thread(self, name: str, work: Callable[[], Any]) -> None:
         def body() -> None:
@@ -176,6 +204,21 @@ class _Life:
             if happened in (signal.SIGTERM, signal.SIGINT):
                 LOG.warning("%s ends at once on a second signal", self._name)
                 return 1
+
+
+def _name_migrations() -> None:
+    """Every line of a worker that is about a migration begins with its id, and carries it as a field."""
+    plain = logging.getLogRecordFactory()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = plain(*args, **kwargs)
+        migration_id = about.current()
+        record.migration = migration_id
+        if migration_id is not None and migration_id not in f"{record.msg}{record.args}":
+            record.msg = f"[migration {migration_id}] {record.msg}"
+        return record
+
+    logging.setLogRecordFactory(make)
 
 
 def _name(happened: object) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import prometheus_client
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from migrator.api.asks import MAX_LISTED
 from migrator.errors import MigratorError
-from migrator.messages import Empty, ListMigrations
+from migrator.messages import Counted, DistributionView, Empty, ListMigrations
 from migrator.states import TERMINAL, MigrationState
 
 if TYPE_CHECKING:
@@ -81,6 +87,7 @@ class _ConductorCollector(Collector):
     def _ask(self) -> list[Metric]:
         up = GaugeMetricFamily("migrator_conductor_up", "Whether a conductor answers")
         try:
+            counted = self._conductor.count(Empty())
             health = self._conductor.health(Empty())
             active = self._conductor.list(ListMigrations(active=True, limit=MAX_LISTED)).migrations
             attention = self._conductor.list(
@@ -106,4 +113,40 @@ class _ConductorCollector(Collector):
         )
         hosts.add_metric(["true"], health.hosts_alive)
         hosts.add_metric(["false"], health.hosts - health.hosts_alive)
-        return [up, states, waiting, hosts]
+        return [up, states, waiting, hosts, *_counted(counted)]
+
+
+def _counted(counted: Counted) -> Iterator[Metric]:
+    """Over every migration that has ended."""
+    yield _by("migrator_migrations_ended", "Migrations that have ended", "state", counted.ended)
+    yield _by("migrator_migrations_failed", "Migrations not completed", "code", counted.failed)
+    yield CounterMetricFamily(
+        "migrator_attempts", "Destinations claimed for migrations", value=counted.attempts
+    )
+    yield CounterMetricFamily(
+        "migrator_todo_retries", "Tries of to-dos that were in vain", value=counted.todo_retries
+    )
+    phases = HistogramMetricFamily(
+        "migrator_phase_seconds", "How long migrations took, by phase", labels=["phase"]
+    )
+    for phase, distribution in sorted(counted.phase_seconds.items()):
+        phases.add_metric([phase], _buckets(distribution), distribution.sum)
+    yield phases
+    downtime = HistogramMetricFamily(
+        "migrator_downtime_seconds", "How long guests stood still, by libvirt's account"
+    )
+    downtime.add_metric([], _buckets(counted.downtime_seconds), counted.downtime_seconds.sum)
+    yield downtime
+
+
+def _by(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
+def _buckets(distribution: DistributionView) -> list[tuple[str, float]]:
+    """Prometheus counts upwards."""
+    bounds = [*map(str, distribution.bounds), "+Inf"]
+    return list(zip(bounds, itertools.accumulate(distribution.counts), strict=True))

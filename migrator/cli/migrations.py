@@ -44,7 +44,7 @@ KEYS = (
 
 def _note(row: Row) -> str:
     if row["needs_attention"]:
-        return "needs attention"
+        return f"needs attention: {words.printable(row['needs_attention'])}"
     if row["error_code"]:
         return words.printable(row["error_code"])
     if row["state"] == "completed":

@@ -52,6 +52,12 @@ class Agent:
         self._ports.concurrency.spawn("agent-trace", self.transfers.trace.run)
         self._reporter.start()
 
+    def describe(self) -> list[str]:
+        """What it has in hand, a line each."""
+        host = self._ports.settings.host
+        lines = [f"agent of {host}, incarnation {self.incarnation}"]
+        return lines + [f"  {line}" for line in self.transfers.describe()]
+
     def stop(self) -> None:
         """Let the workers end. What libvirt is transferring goes on; the next agent adopts it."""
         self._ports.stopping.set()

@@ -34,6 +34,10 @@ class AgentService:
         self._agent.start()
         self._server.start()
 
+    def describe(self) -> list[str]:
+        """What the agent has in hand."""
+        return self._agent.describe()
+
     def stop(self) -> None:
         self._server.stop(STOP_GRACE_S)
         self._agent.stop()

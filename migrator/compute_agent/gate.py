@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from migrator.about import about
 from migrator.compute_agent.fencing import (
     Answered,
     CommandKey,
@@ -60,6 +61,10 @@ class CommandGate:
         :raises Fenced: ``command.stale``.
         :raises Transient: ``command.deadline``, and whatever ``work`` raises.
         """
+        with about(request.migration_id):
+            return self._run(op, request, work)
+
+    def _run(self, op: str, request: C, work: Callable[[C], R]) -> R:
         deadline = self._clock.monotonic() + request.deadline_s
         self._time_left(deadline)
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from migrator.about import about
 from migrator.compute_agent.context import AgentPorts
 from migrator.compute_agent.monitor.loop import Monitor
 from migrator.compute_agent.progress import ProgressSender
@@ -117,7 +118,20 @@ class Transfers:
             return transfer, True
 
     def _spawn(self, role: str, transfer: Tracked, work: Callable[[], None]) -> None:
-        self._ports.concurrency.spawn(f"{role}-{transfer.migration_id[:8]}", work)
+        def about_it() -> None:
+            with about(transfer.migration_id):
+                work()
+
+        self._ports.concurrency.spawn(f"{role}-{transfer.migration_id[:8]}", about_it)
+
+    def describe(self) -> list[str]:
+        """One line per transfer, for a person who looks into the process."""
+        with self._lock:
+            known = list(self._known.values())
+        return [
+            f"{each} of {each.instance_id}: {_course(each)}{', adopted' if each.adopted else ''}"
+            for each in known
+        ]
 
     # -- workers
 
@@ -186,6 +200,12 @@ class Transfers:
 
     def _superseded(self, transfer: Tracked) -> bool:
         return self.of_instance(transfer.instance_id) not in (None, transfer)
+
+
+def _course(transfer: Tracked) -> str:
+    if not transfer.ended.is_set:
+        return "under way" if transfer.taken.is_set else "libvirt has not taken it yet"
+    return f"ended: {transfer.error or 'the guest has moved'}"
 
 
 def leaving(view: DomainView) -> bool:

@@ -67,6 +67,25 @@ class Conductor:
             spawn("fleet", self._fleet.run),
         ]
 
+    def describe(self) -> list[str]:
+        """What it leads, and every unfinished migration with what it waits for, a line each.
+
+        :raises Transient: the database is away."""
+        stores, led = self.context.stores, set(self.context.mail.led())
+        lines = [f"conductor {self.context.settings.name} leads {len(led)} migrations"]
+        for migration in stores.migrations.unfinished():
+            leader = "here" if migration.id in led else migration.leader or "nobody"
+            lines.append(
+                f"  migration {migration.id} of {migration.instance_name} is {migration.state}, epoch "
+                f"{migration.epoch}, led by {leader}: {migration.attention or 'as it should be'}"
+            )
+            lines += [
+                f"    to-do {todo.id}, {todo.kind} on {todo.host}: {todo.attempts} tries in vain, next "
+                f"at {todo.next_try_at:%H:%M:%S} UTC; {todo.last_error or 'not tried yet'}"
+                for todo in stores.migrations.open_todos(migration.id)
+            ]
+        return lines
+
     def stop(self) -> None:
         self._dispatcher.stop()
         self._todos.stop()

@@ -37,6 +37,10 @@ class ConductorService:
         self._conductor.start()
         self._server.start()
 
+    def describe(self) -> list[str]:
+        """What the conductor has in hand."""
+        return self._conductor.describe()
+
     def stop(self) -> None:
         self._server.stop()
         self._conductor.stop()

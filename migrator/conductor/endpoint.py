@@ -6,6 +6,7 @@ from migrator.conductor import verdict
 from migrator.conductor.admission import Accept, judge_abort
 from migrator.conductor.claim_keeping import audit_claims
 from migrator.conductor.context import Context
+from migrator.conductor.counting import Counting
 from migrator.conductor.dispatcher import the_line
 from migrator.conductor.fleet import Fleet
 from migrator.conductor.host_parts import with_parts
@@ -19,6 +20,7 @@ from migrator.conductor.views import (
     instance_view,
     migration_disks,
     migration_view,
+    waiting_for,
 )
 from migrator.conductor.wishes import label, labels, wishes_after
 from migrator.errors import Refused
@@ -27,6 +29,7 @@ from migrator.messages import (
     AbortMigration,
     ClaimAudit,
     ClaimList,
+    Counted,
     DomainEvent,
     DryRun,
     Empty,
@@ -71,6 +74,7 @@ class ConductorEndpoint:
         self._context = context
         self._stores = context.stores
         self._fleet = fleet
+        self._counting = Counting(context)
 
     # -- agents
 
@@ -110,7 +114,9 @@ class ConductorEndpoint:
         return MigrationList(
             migrations=[
                 migration_view(
-                    migration, self._context.mail.progress(migration.id), places.get(migration.id)
+                    self._with_waiting(migration),
+                    self._context.mail.progress(migration.id),
+                    places.get(migration.id),
                 )
                 for migration in self._stores.migrations.find(request)
             ]
@@ -216,6 +222,9 @@ class ConductorEndpoint:
     def verify(self, request: Verify) -> Verified:
         return Verification(self._context, self._fleet.ask_and_settle).verify(request)
 
+    def count(self, request: Empty) -> Counted:
+        return self._counting.count()
+
     def health(self, request: Empty) -> Health:
         hosts = self._stores.hosts.list()
         alive = sum(host.alive for host in hosts)
@@ -227,7 +236,14 @@ class ConductorEndpoint:
         place = None
         if migration.state is MigrationState.QUEUED:
             place = self._places().get(migration.id)
-        return migration_view(migration, self._context.mail.progress(migration.id), place)
+        return migration_view(
+            self._with_waiting(migration), self._context.mail.progress(migration.id), place
+        )
+
+    def _with_waiting(self, migration: Migration) -> Migration:
+        if migration.attention is None or migration.finished_at is not None:
+            return migration
+        return waiting_for(migration, self._stores.migrations.open_todos(migration.id))
 
     def _places(self) -> dict[str, QueuePlace]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from migrator.about import about
 from migrator.conductor.context import Context
 from migrator.conductor.flow import ROLLS_BACK, flag, remembered_error, run_flow
 from migrator.conductor.ports import Lead
@@ -23,7 +24,12 @@ def lead(
 
     :param settled: called with the instance's id when nobody here leads its migration any more.
     """
-    run = Run(context, held, migration)
+    with about(migration.id):
+        _lead(Run(context, held, migration), settled)
+
+
+def _lead(run: Run, settled: Callable[[str], None]) -> None:
+    context, migration = run.context, run.migration
     try:
         _drive(run)
     except Fenced as fenced:

@@ -63,6 +63,11 @@ class Mailroom:
         with self._lock:
             return migration_id in self._boxes
 
+    def led(self) -> list[str]:
+        """Ids of the migrations led by this process."""
+        with self._lock:
+            return sorted(self._boxes)
+
     def deliver(self, migration_id: str, item: object) -> bool:
         """False when nobody here leads it."""
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from migrator.messages import ListMigrations
@@ -160,6 +161,16 @@ class MigrationStore(Protocol):
     def next_todo_in(self, leader: str | None = None) -> float | None:
         """Seconds until the next to-do is due; None when there is none. With ``leader`` those of
         migrations that another living conductor leads do not count."""
+        ...
+
+    def ended_since(
+        self, since: datetime | None, but: Sequence[str], limit: int
+    ) -> Sequence[Migration]:
+        """Ended at or after ``since``, ``but`` for these ids; oldest end first."""
+        ...
+
+    def todo_retries(self) -> int:
+        """How often to-dos were tried in vain, altogether."""
         ...
 
     def open_todos(self, migration_id: str) -> Sequence[Todo]: ...

@@ -25,6 +25,7 @@ from migrator.messages import (
     AbortMigration,
     ClaimAudit,
     ClaimList,
+    Counted,
     DomainEvent,
     DryRun,
     Empty,
@@ -90,6 +91,7 @@ class ConductorApi(Protocol):
     def list_claims(self, request: Empty) -> ClaimList: ...
     def audit_claims(self, request: Empty) -> ClaimAudit: ...
     def verify(self, request: Verify) -> Verified: ...
+    def count(self, request: Empty) -> Counted: ...
     def health(self, request: Empty) -> Health: ...
 
 
@@ -182,6 +184,10 @@ class ConductorClient:
     def verify(self, request: Verify) -> Verified:
         """Whether the rules hold; with ``repair`` what may be mended is."""
         return self._call("verify", request, Verified, VERIFY_S)
+
+    def count(self, request: Empty) -> Counted:
+        """Figures over every migration that has ended."""
+        return self._call("count", request, Counted)
 
     def health(self, request: Empty) -> Health:
         return self._call("health", request, Health)

@@ -20,6 +20,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 COMMAND_TRIES = 4
 RETRY_S = 1.0
+LONGEST_RETRY_S = 10.0
 """Grows by itself with each try: 1, 2, 4 s; what lasts longer fails the step."""
 
 
@@ -156,13 +157,17 @@ class Run:
             try:
                 answer = work()
             except Transient as error:
-                text = f"waiting for {who}: {error.message}"
                 if not waiting:
+                    since = self.context.clock.now()
+                    text = (
+                        f"waiting since {since:%Y-%m-%d %H:%M:%S} UTC for {who}: {error.message}; asked "
+                        f"again at most every {LONGEST_RETRY_S:.0f} s until it answers"
+                    )
                     self.note("step", text, code=error.code)
                     self.update(attention=text)
                     waiting = True
                 self.context.clock.sleep(pause)
-                pause = min(pause * 2, 10.0)
+                pause = min(pause * 2, LONGEST_RETRY_S)
                 self.reread()
             else:
                 if waiting:

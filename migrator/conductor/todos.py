@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from migrator.about import about
 from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
@@ -173,7 +174,11 @@ def _waiting_for(todo: Todo) -> str:
 
 
 def _bound(work: Callable[[Sequence[Todo]], None], todos: Sequence[Todo]) -> Callable[[], None]:
-    return lambda: work(todos)
+    def bound() -> None:
+        with about(todos[0].migration_id):
+            work(todos)
+
+    return bound
 
 
 def _head(context: Context, migration: Migration, todo: Todo) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from migrator.conductor.claim_audit import Finding
@@ -30,6 +31,7 @@ from migrator.model import (
     Phase,
     Placement,
     Progress,
+    Todo,
 )
 from migrator.states import TERMINAL, MigrationState
 from migrator.storage.tell import move_view
@@ -49,6 +51,18 @@ _PHASES = {
     MigrationState.REVERTING: Phase.FINISH,
     MigrationState.ROLLING_BACK: Phase.FINISH,
 }
+
+
+def waiting_for(migration: Migration, todos: Sequence[Todo]) -> Migration:
+    """The same, its attention saying what it waits for, since when, and what is tried next."""
+    if migration.attention is None or not todos:
+        return migration
+    each = "; ".join(
+        f"{todo.host} is to {todo.kind.replace('_', ' ')} since {todo.created_at:%Y-%m-%d %H:%M:%S} "
+        f"UTC, {todo.attempts} tries so far, the next at {todo.next_try_at:%H:%M:%S} UTC"
+        for todo in todos
+    )
+    return replace(migration, attention=f"{migration.attention} ({each})")
 
 
 def migration_view(

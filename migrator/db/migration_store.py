@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import FromClause, Select, and_, case, exists, func, not_, or_, select, update
@@ -164,6 +165,20 @@ class SqlMigrationStore:
         with self._database.reader() as connection:
             seconds = connection.execute(query).scalar()
         return None if seconds is None else max(float(seconds), 0.0)
+
+    def ended_since(
+        self, since: datetime | None, but: Sequence[str], limit: int
+    ) -> Sequence[Migration]:
+        """Ended at or after ``since``, ``but`` for these ids; oldest end first."""
+        query = select(*MIGRATION).where(migrations.c.finished_at.is_not(None))
+        if since is not None:
+            query = query.where(migrations.c.finished_at >= since, migrations.c.id.not_in(but))
+        return self._migrations(query.order_by(migrations.c.finished_at).limit(limit))
+
+    def todo_retries(self) -> int:
+        """How often to-dos were tried in vain, altogether."""
+        with self._database.reader() as connection:
+            return int(connection.execute(select(func.sum(todos.c.attempts))).scalar() or 0)
 
     def open_todos(self, migration_id: str) -> Sequence[Todo]:
         """Oldest first."""

@@ -38,6 +38,7 @@ from migrator.messages.claims import (
     ClaimList,
     HostDomains,
 )
+from migrator.messages.counted import Counted
 from migrator.messages.operators import (
     AbortAnswer,
     AbortMigration,
@@ -114,5 +115,6 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("list_claims", Empty, ClaimList),
     Method("audit_claims", Empty, ClaimAudit),
     Method("verify", Verify, Verified),
+    Method("count", Empty, Counted),
     Method("health", Empty, Health),
 )

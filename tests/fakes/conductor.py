@@ -22,6 +22,8 @@ from migrator.messages import (
     ClaimFinding,
     ClaimList,
     ClaimView,
+    Counted,
+    DistributionView,
     DryRun,
     Empty,
     EventList,
@@ -65,6 +67,16 @@ from tests.fakes.conductor_script import (
 __all__ = ["FAILS", "LOST", "REJECTED", "SMOOTH", "FakeConductor", "Frame"]
 
 _S = MigrationState
+
+
+COUNTED = Counted(
+    ended={"completed": 7, "failed": 2},
+    failed={"transfer.failed": 2},
+    attempts=10,
+    todo_retries=3,
+    phase_seconds={"move": DistributionView(bounds=[1.0, 10.0], counts=[4, 2, 1], sum=31.5)},
+    downtime_seconds=DistributionView(bounds=[0.1, 1.0], counts=[6, 1, 0], sum=0.9),
+)
 
 
 @dataclass
@@ -278,6 +290,10 @@ class FakeConductor:
     def verify(self, request: Verify) -> Verified:
         with self._enter("verify"):
             return self.verified
+
+    def count(self, request: Empty) -> Counted:
+        with self._enter("count"):
+            return COUNTED
 
     def health(self, request: Empty) -> Health:
         with self._enter("health"):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import sys, threading
-from migrator import config, service
+import logging, sys, threading
+from migrator import about, config, service
 from migrator.errors import Transient
 
 class Part:
@@ -23,6 +23,10 @@ class Part:
         print("stopping", self.name, flush=True)
         if self.hangs:
             threading.Event().wait()
+    def describe(self):
+        with about.about("5f0c"):
+            logging.getLogger("migrator").info("looking")
+        return [f"{self.name} has nothing in hand"]
 
 def start():
     print("starting", flush=True)
@@ -130,6 +134,19 @@ def test_usr2_logs_the_stack_of_every_thread(launch: Launch) -> None:
     process = launch()
     process.send_signal(signal.SIGUSR2)
     wait_for(process, "stack of thread MainThread")
+
+
+def test_usr2_logs_what_every_part_has_in_hand(launch: Launch) -> None:
+    process = launch()
+    process.send_signal(signal.SIGUSR2)
+    wait_for(process, "first has nothing in hand")
+    wait_for(process, "second has nothing in hand")
+
+
+def test_a_line_about_a_migration_begins_with_its_id(launch: Launch) -> None:
+    process = launch()
+    process.send_signal(signal.SIGUSR2)
+    wait_for(process, "[migration 5f0c] looking")
 
 
 def test_systemd_is_told_when_it_is_ready(launch: Launch, tmp_path: Path) -> None:

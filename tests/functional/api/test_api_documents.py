@@ -84,6 +84,24 @@ def test_metrics_count_requests_by_route_and_migrations_by_state(api: RunningApi
     assert "migrator_conductor_up 1.0" in text
 
 
+def test_metrics_tell_how_migrations_ended_how_long_they_took_and_what_was_retried(
+    api: RunningApi,
+) -> None:
+    text = api.http.get("/metrics").text
+    for line in (
+        'migrator_migrations_ended_total{state="completed"} 7.0',
+        'migrator_migrations_failed_total{code="transfer.failed"} 2.0',
+        "migrator_attempts_total 10.0",
+        "migrator_todo_retries_total 3.0",
+        'migrator_phase_seconds_bucket{le="10.0",phase="move"} 6.0',
+        'migrator_phase_seconds_bucket{le="+Inf",phase="move"} 7.0',
+        'migrator_phase_seconds_sum{phase="move"} 31.5',
+        'migrator_downtime_seconds_bucket{le="0.1"} 6.0',
+        "migrator_downtime_seconds_count 7.0",
+    ):
+        assert line in text
+
+
 def test_the_conductor_is_asked_once_however_many_scrape(api: RunningApi) -> None:
     for _ in range(5):
         api.http.get("/metrics")

@@ -11,6 +11,7 @@ from migrator.conductor.views import (
     host_view,
     instance_view,
     migration_view,
+    waiting_for,
 )
 from migrator.messages import QueuePlace
 from migrator.model import (
@@ -23,11 +24,25 @@ from migrator.model import (
     Phase,
     Progress,
     Statistics,
+    Todo,
+    TodoKind,
 )
 from migrator.states import TERMINAL, MigrationState
 from tests.unit.examples import FACTS, NOON, UUID, a_host, a_migration, an_instance, later
 
 S = MigrationState
+
+
+def test_attention_says_what_is_waited_for_since_when_and_what_is_tried_next() -> None:
+    waits = a_migration(attention="waiting for h2 to finish destination: it does not answer")
+    todo = Todo(1, waits.id, TodoKind.FINISH_DESTINATION, "h2", {}, 5, later(60), "no answer", NOON)
+    said = waiting_for(waits, [todo]).attention
+    assert said is not None
+    assert said.startswith("waiting for h2 to finish destination: it does not answer (")
+    for words in ("since 2026-", "5 tries so far", "the next at 12:01:00 UTC"):
+        assert words in said
+    assert waiting_for(waits, []) == waits
+
 
 KEYS = [
     "id",
