@@ -52,6 +52,15 @@ def address(text: str) -> str:
     return str(ip)
 
 
+def stream_uri(address: str) -> str:
+    """For a stream of QEMU's. Without a port: libvirt takes a free one of its range."""
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        version = 4
+    return f"tcp://[{address}]" if version == 6 else f"tcp://{address}"
+
+
 def libvirt_uri(text: str) -> str:
     """A connection URI of libvirt's QEMU driver."""
     if not _URI_CHARACTERS.fullmatch(text):

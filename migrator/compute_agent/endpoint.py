@@ -18,7 +18,9 @@ from migrator.compute_agent.ops import (
     list_domains,
     prepare_destination,
     release_source,
+    resume_postcopy,
     start_transfer,
+    steer,
     undo_destination,
 )
 from migrator.messages import (
@@ -37,13 +39,17 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    PostcopyResumed,
     PrepareDestination,
     ReleaseSource,
+    ResumePostcopy,
     SourceChecked,
     SourceFacts,
     SourceFenced,
     SourceReleased,
     StartTransfer,
+    Steer,
+    Steered,
     TransferStarted,
     UndoDestination,
     VolumesDeleted,
@@ -78,6 +84,12 @@ class AgentEndpoint:
 
     def start_transfer(self, request: StartTransfer) -> TransferStarted:
         return self._gate.run("start_transfer", request, partial(start_transfer.run, self._host))
+
+    def steer(self, request: Steer) -> Steered:
+        return self._gate.run("steer", request, partial(steer.run, self._host))
+
+    def resume_postcopy(self, request: ResumePostcopy) -> PostcopyResumed:
+        return self._gate.run("resume_postcopy", request, partial(resume_postcopy.run, self._host))
 
     def abort(self, request: Abort) -> Aborted:
         return self._gate.run("abort", request, partial(abort.run, self._host))

@@ -13,6 +13,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from migrator.compute_agent.context import AgentPorts
 from migrator.compute_agent.inventory import Inventory
 from migrator.compute_agent.ports import LifecycleEvent
@@ -37,7 +39,14 @@ ARRIVALS = {
 
 @dataclass
 class _Lane:
-    waiting: list[LifecycleEvent]
+    waiting: list[_Heard]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    event: LifecycleEvent
+    at: float
+    """When libvirt told of it, by this host's clock."""
 
 
 class DomainEvents:
@@ -60,13 +69,14 @@ class DomainEvents:
 
     def put(self, event: LifecycleEvent) -> None:
         """Take an event; never waits for libvirt or a conductor."""
+        heard = _Heard(event, self._ports.clock.monotonic())
         with self._lock:
             lane = self._lanes.get(event.instance_id)
             if lane is not None:
-                lane.waiting.append(event)
+                lane.waiting.append(heard)
                 _shorten(lane.waiting)
                 return
-            self._lanes[event.instance_id] = _Lane([event])
+            self._lanes[event.instance_id] = _Lane([heard])
         self._ports.concurrency.spawn(
             f"events-{event.instance_id[:8]}", lambda: self._drain(event.instance_id)
         )
@@ -78,12 +88,12 @@ class DomainEvents:
                 if not waiting:
                     del self._lanes[instance_id]
                     return
-                event = _take(waiting)
-            self._tell(event)
+                heard = _take(waiting)
+            self._tell(heard)
 
-    def _tell(self, event: LifecycleEvent) -> None:
-        attempt = 0
-        while not (self._told(event) or self._ports.stopping.is_set):
+    def _tell(self, heard: _Heard) -> None:
+        attempt, event = 0, heard.event
+        while not (self._told(heard) or self._ports.stopping.is_set):
             if not _is_arrival(event):
                 break
             attempt += 1
@@ -93,8 +103,9 @@ class DomainEvents:
         if self._inventory.has_news:
             self._news()
 
-    def _told(self, event: LifecycleEvent) -> bool:
+    def _told(self, heard: _Heard) -> bool:
         """One try. False when it was in vain: the inventory makes good for it later."""
+        event = heard.event
         try:
             message = self._message(event)
         except Exception as error:
@@ -104,8 +115,9 @@ class DomainEvents:
             return False
         if message is None:
             return False
+        held_ms = round((self._ports.clock.monotonic() - heard.at) * 1000)
         try:
-            self._ports.reports.domain_event(message)
+            self._ports.reports.domain_event(msgspec.structs.replace(message, held_ms=held_ms))
         except Exception as error:
             bug = not isinstance(error, MigratorError)
             why = f"{event.event} of {event.name}"
@@ -165,17 +177,17 @@ def _is_arrival(event: LifecycleEvent) -> bool:
     return (event.event, event.detail) in ARRIVALS
 
 
-def _take(waiting: list[LifecycleEvent]) -> LifecycleEvent:
+def _take(waiting: list[_Heard]) -> _Heard:
     """The next to tell: an arrival overtakes what came before it, which it makes old news."""
-    for position, event in enumerate(waiting):
-        if _is_arrival(event):
+    for position, heard in enumerate(waiting):
+        if _is_arrival(heard.event):
             del waiting[: position + 1]
-            return event
+            return heard
     return waiting.pop(0)
 
 
-def _shorten(waiting: list[LifecycleEvent]) -> None:
+def _shorten(waiting: list[_Heard]) -> None:
     """Forget the oldest that is no arrival; the newest says how the domain is."""
     while len(waiting) > LONGEST_LANE:
-        position = next((i for i, event in enumerate(waiting) if not _is_arrival(event)), 0)
+        position = next((i for i, heard in enumerate(waiting) if not _is_arrival(heard.event)), 0)
         del waiting[position]

@@ -31,9 +31,10 @@ LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Command)
 R = TypeVar("R", bound=Message)
 
-WITHOUT_TURN = frozenset({"fence_source"})
-"""Ends a guest that must not run any more, so it never waits behind a command that waits for that
-guest's transfer to end. It is safe beside every other command: it only takes away."""
+WITHOUT_TURN = frozenset({"fence_source", "steer"})
+"""The first ends a guest that must not run any more, so it never waits behind a command that waits for
+that guest's transfer to end; it only takes away. The second only tells a transfer's monitor something,
+and is not to wait for its end either."""
 
 
 @dataclass

@@ -9,7 +9,9 @@ from __future__ import annotations
 from migrator.compute_agent.ports import Hypervisor
 from migrator.model import AttemptMark, DomainState, DomainView, Reason
 
-IN_SWITCH = frozenset({Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
+POSTCOPY = frozenset({Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
+"""Why libvirt holds a source's domain paused whose guest runs elsewhere and still fetches pages."""
+IN_SWITCH = frozenset({Reason.MIGRATION}) | POSTCOPY
 """Why libvirt holds a source's domain paused whose guest is switching, or runs elsewhere by now."""
 
 
@@ -31,6 +33,16 @@ def unmark_source(
         hypervisor.set_autostart(instance_id, autostart)
     hypervisor.set_mark(instance_id, None)
     return hypervisor.view(instance_id)
+
+
+def resume_if_ours(hypervisor: Hypervisor, instance_id: str) -> bool:
+    """Let a guest run that migrator itself had paused while it was copied; whether it had to."""
+    view = hypervisor.view(instance_id)
+    held = view.reason in (Reason.USER, Reason.MIGRATION)
+    if view.state is not DomainState.PAUSED or view.job is not None or not held:
+        return False
+    hypervisor.resume(instance_id)
+    return True
 
 
 def is_marked(view: DomainView, migration_id: str, attempt: int) -> bool:

@@ -75,7 +75,7 @@ class Reporter:
     def _take(self, event: HypervisorEvent) -> None:
         if isinstance(event, LifecycleEvent):
             # First, so that whoever is told of it and asks finds it.
-            self._transfers.guest_was(event.instance_id, event.event, event.detail)
+            self._transfers.happened(event)
             self._events.put(event)
         elif isinstance(event, JobCompleted):
             self._transfers.measured(event.instance_id, event.statistics)

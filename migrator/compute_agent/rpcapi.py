@@ -25,13 +25,17 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    PostcopyResumed,
     PrepareDestination,
     ReleaseSource,
+    ResumePostcopy,
     SourceChecked,
     SourceFacts,
     SourceFenced,
     SourceReleased,
     StartTransfer,
+    Steer,
+    Steered,
     TransferStarted,
     UndoDestination,
     VolumesDeleted,
@@ -58,6 +62,8 @@ class AgentApi(Protocol):
         self, host: str, request: PrepareDestination
     ) -> DestinationPrepared: ...
     def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted: ...
+    def steer(self, host: str, request: Steer) -> Steered: ...
+    def resume_postcopy(self, host: str, request: ResumePostcopy) -> PostcopyResumed: ...
     def abort(self, host: str, request: Abort) -> Aborted: ...
     def inspect(self, host: str, request: InstanceRef) -> Inspected: ...
     def list_domains(self, host: str, request: Empty) -> HostDomains: ...
@@ -108,6 +114,12 @@ class AgentClient:
 
     def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted:
         return self._command(host, "start_transfer", request, request.deadline_s, TransferStarted)
+
+    def steer(self, host: str, request: Steer) -> Steered:
+        return self._command(host, "steer", request, request.deadline_s, Steered)
+
+    def resume_postcopy(self, host: str, request: ResumePostcopy) -> PostcopyResumed:
+        return self._command(host, "resume_postcopy", request, request.deadline_s, PostcopyResumed)
 
     def abort(self, host: str, request: Abort) -> Aborted:
         return self._command(host, "abort", request, request.deadline_s, Aborted)

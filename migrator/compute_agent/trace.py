@@ -35,6 +35,15 @@ class TraceSender:
             self._waiting.append(action)
         self._wake.put(True)
 
+    def say_now(self, action: TransferAction) -> bool:
+        """Send it past everything else, once; whether a conductor has recorded it."""
+        try:
+            self._ports.reports.transfer_action(action)
+        except MigratorError as error:
+            LOG.info("migration %s: %s not recorded: %s", action.migration_id, action.action, error)
+            return False
+        return True
+
     def run(self) -> None:
         """Send what is offered until the agent stops."""
         while not self._ports.stopping.is_set:

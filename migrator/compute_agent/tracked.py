@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from migrator.compute_agent.latch import Latch
-from migrator.compute_agent.monitor.asks import Ask, Asks
+from migrator.compute_agent.monitor.actions import (
+    Abort,
+    Action,
+    Restart,
+    SetDowntime,
+    StartPostcopy,
+    Suspend,
+    Wait,
+)
+from migrator.compute_agent.monitor.asks import Ask, Asks, ForceAsked, Tune
+from migrator.compute_agent.monitor.watchdog import LIBVIRTS_DOWNTIME_MS
 from migrator.errors import MigratorError
 from migrator.messages import TransferView
-from migrator.model import Statistics, TransferPolicy
+from migrator.model import StandingAsks, Statistics, TransferPolicy
 from migrator.ports import Concurrency, Inbox
+
+ITERATION = "iteration"
+"""In a monitor's mailbox: libvirt says that a pass over the memory begins."""
+
+
+@dataclass
+class Resumption:
+    """One try to let a broken post-copy go on."""
+
+    over: bool = False
+    error: MigratorError | None = None
 
 
 class Tracked:
@@ -33,11 +56,29 @@ class Tracked:
         self.error: MigratorError | None = None
         """Why it failed, once it has ended; None then means success."""
         self.statistics: Statistics | None = None
-        self.pauses_it = False
-        """The monitor pauses the guest itself; set before it does, so that the event is not taken for a
-        user's."""
         self.paused_by_user = False
         self._asks = Asks()
+        # What the monitor has done, and libvirt agreed to
+        self.suspended = False
+        """migrator pauses the guest, which is to run again whatever comes; set before it is done, so
+        that the event is not taken for a user's."""
+        self.switching = False
+        """Post-copy was begun: the source's next pause is that."""
+        self.aborting = False
+        self.why_aborted = ""
+        """The rule by which the monitor gave it up."""
+        self.restart_with: tuple[str, ...] = ()
+        """It was ended so that it can be started again with these flags."""
+        self.resumption: Resumption | None = None
+        self.broken = False
+        """libvirt calls its post-copy failed."""
+        self.forced_by = ""
+        """The rule by which a force-complete was carried out."""
+        self.decisions = 0
+        """How often its monitor has decided."""
+        self.waits_for = ""
+        """The rule by which it does nothing now."""
+        self._downtime_ms = LIBVIRTS_DOWNTIME_MS
 
     def __str__(self) -> str:
         return f"migration {self.migration_id} attempt {self.attempt}"
@@ -58,12 +99,54 @@ class Tracked:
 
     def guest_was(self, event: str, detail: str) -> None:
         """Follow what a user does to the guest while it moves."""
-        if self.ended.is_set or self.pauses_it:
+        if self.ended.is_set or self.suspended:
             return
         if (event, detail) == ("suspended", "paused"):
             self.paused_by_user = True
         elif (event, detail) == ("resumed", "unpaused"):
             self.paused_by_user = False
+
+    def steer(self, asks: StandingAsks, policy: TransferPolicy | None) -> None:
+        """Take what the record says was asked; saying it again changes nothing."""
+        if policy is not None:
+            self.policy = policy
+        self.suspended = self.suspended or asks.suspended
+        tune = Tune(asks.bandwidth_mib_s, asks.postcopy_bandwidth_mib_s, asks.max_downtime_ms)
+        if tune != Tune():
+            self._asks = self._asks.plus(tune)
+        if asks.force is not None and self._asks.force is not asks.force:
+            self._asks = self._asks.plus(ForceAsked(asks.force))
+            self.forced_by = ""
+        self.inbox.put("steered")
+
+    def done(self, action: Action, taken: bool) -> None:
+        """The monitor has acted."""
+        if not taken:
+            return
+        match action:
+            case SetDowntime():
+                self._downtime_ms = action.ms
+            case StartPostcopy():
+                self.switching = True
+            case Abort():
+                self.aborting, self.why_aborted = True, action.rule
+            case Restart():
+                self.aborting, self.restart_with = True, action.flags
+        if self._asks.force is not None and isinstance(
+            action, SetDowntime | StartPostcopy | Suspend | Restart
+        ):
+            self.forced_by = action.rule
+
+    def decided(self, action: Action) -> None:
+        """The monitor has looked at all that was asked, and acted."""
+        self.waits_for = action.rule if isinstance(action, Wait) else ""
+        self.decisions += 1
+
+    @property
+    def downtime_limit_ms(self) -> int:
+        """The most that libvirt may have been told."""
+        tolerated = self.policy.profile.max_downtime_ms if self.policy is not None else 0
+        return max(self._downtime_ms, tolerated)
 
     def measure(self, statistics: Statistics) -> None:
         """libvirt's final statistics have come; what comes later is of another job."""
@@ -88,6 +171,7 @@ class Tracked:
             ended=ended,
             ok=self.succeeded if ended else None,
             error=str(self.error) if ended and self.error is not None else None,
+            abort_requested=self.aborting,
             paused_by_user=self.paused_by_user,
-            abort_requested=self._asks.abort,
+            restart_with=list(self.restart_with),
         )

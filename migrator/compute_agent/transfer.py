@@ -11,14 +11,23 @@ from collections.abc import Callable
 
 from migrator.about import about
 from migrator.compute_agent.context import AgentPorts
+from migrator.compute_agent.marking import POSTCOPY, resume_if_ours
 from migrator.compute_agent.monitor.loop import Monitor
+from migrator.compute_agent.ports import LifecycleEvent
 from migrator.compute_agent.progress import ProgressSender
 from migrator.compute_agent.trace import TraceSender
-from migrator.compute_agent.tracked import Tracked
+from migrator.compute_agent.tracked import ITERATION, Resumption, Tracked
 from migrator.compute_agent.waiting import delay
 from migrator.errors import Broken, MigratorError, Refused, Transient
-from migrator.messages import StartTransfer, TransferEnded, TransferPlan
-from migrator.model import AttemptMark, DomainState, DomainView, Reason, Statistics
+from migrator.messages import ResumePostcopy, StartTransfer, TransferEnded, TransferPlan
+from migrator.model import (
+    AttemptMark,
+    DomainState,
+    DomainView,
+    Reason,
+    StandingAsks,
+    Statistics,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -63,24 +72,35 @@ class Transfers:
         """libvirt says that another pass over the guest's memory begins: a moment to look."""
         transfer = self.of_instance(instance_id)
         if transfer is not None:
-            transfer.inbox.put("iteration")
+            transfer.inbox.put(ITERATION)
 
-    def guest_was(self, instance_id: str, event: str, detail: str) -> None:
-        """A lifecycle event of a domain here."""
-        transfer = self.of_instance(instance_id)
+    def happened(self, event: LifecycleEvent) -> None:
+        """Something about a domain that may be on its way out: its monitor looks at once."""
+        transfer = self.of_instance(event.instance_id)
         if transfer is not None:
-            transfer.guest_was(event, detail)
+            transfer.guest_was(event.event, event.detail)
+            transfer.inbox.put(event)
 
     def start(self, request: StartTransfer) -> Tracked:
         """Make libvirt's call in a worker of its own, watched by another; once per attempt."""
         key = (request.migration_id, request.attempt)
         transfer, new = self._remember(request.instance_id, key, adopted=False)
-        if request.policy is not None:
-            transfer.policy = request.policy
+        transfer.steer(request.asks or StandingAsks(), request.policy)
         if new:
             self._spawn("transfer", transfer, lambda: self._call(transfer, request.plan))
             self._spawn("monitor", transfer, lambda: self._watch(transfer))
         return transfer
+
+    def resume(self, request: ResumePostcopy, mark: AttemptMark) -> Resumption:
+        """Let a broken post-copy go on, in a worker of its own; one at a time."""
+        transfer = self.adopt(request.instance_id, mark)
+        with self._lock:
+            running = transfer.resumption
+            if running is not None and not running.over:
+                return running
+            transfer.resumption = resumption = Resumption()
+        self._spawn("rescue", transfer, lambda: self._resume(transfer, resumption, request.plan))
+        return resumption
 
     def adopt(self, instance_id: str, mark: AttemptMark) -> Tracked:
         """Watch a transfer that another process started; the same object if it is watched already."""
@@ -135,6 +155,19 @@ class Transfers:
 
     # -- workers
 
+    def _resume(self, transfer: Tracked, resumption: Resumption, plan: TransferPlan) -> None:
+        """libvirt's second call; what comes of the guest is for the monitor to see."""
+        try:
+            self._ports.hypervisor.resume_postcopy(transfer.instance_id, plan)
+        except MigratorError as error:
+            LOG.warning("%s: post-copy was not resumed: %s", transfer, error)
+            resumption.error = error
+        except Exception:
+            LOG.exception("%s: resuming post-copy failed in an unforeseen way", transfer)
+            resumption.error = Broken("internal", "resuming failed; the agent's log says how")
+        resumption.over = True
+        transfer.inbox.put("resumed")
+
     def _call(self, transfer: Tracked, plan: TransferPlan) -> None:
         error: MigratorError | None = None
         try:
@@ -145,14 +178,45 @@ class Transfers:
             transfer.adopted = True
             return
         except MigratorError as failure:
+            if self._in_postcopy(transfer):
+                LOG.warning("%s: libvirt's call failed in post-copy: %s", transfer, failure)
+                transfer.adopted = True
+                return
             error = failure
         except Exception:
             LOG.exception("%s: the call failed in an unforeseen way", transfer)
             error = Broken(
                 "internal", "the call failed in an unforeseen way; the agent's log says how"
             )
-        transfer.end(error)
+        self._end(transfer, error)
         self._report(transfer)
+
+    def _in_postcopy(self, transfer: Tracked) -> bool:
+        """The guest runs elsewhere: a failed call has not ended anything. Only looking tells, so this
+        looks until libvirt answers."""
+        while not self._ports.stopping.is_set:
+            try:
+                view = self._ports.hypervisor.view(transfer.instance_id)
+            except MigratorError:
+                self._ports.stopping.wait(REPORT_AGAIN_S)
+                continue
+            return view.state is DomainState.PAUSED and view.reason in POSTCOPY
+        return False
+
+    def _end(self, transfer: Tracked, error: MigratorError | None) -> None:
+        """It is over; a guest that we paused and that stayed runs again before anybody hears of it."""
+        if error is not None and transfer.suspended:
+            self._let_run(transfer)
+        transfer.end(error)
+
+    def _let_run(self, transfer: Tracked) -> None:
+        """libvirt resumes it by itself when it rolls back, unless its daemon died meanwhile. Whoever
+        undoes the attempt does this again, so failing here loses nothing."""
+        try:
+            if resume_if_ours(self._ports.hypervisor, transfer.instance_id):
+                LOG.info("%s: the guest that was paused for it runs again", transfer)
+        except MigratorError as failure:
+            LOG.warning("%s: the guest stays paused for now: %s", transfer, failure)
 
     def _watch(self, transfer: Tracked) -> None:
         Monitor(self._ports, transfer, self.progress, self.trace).run()
@@ -168,7 +232,7 @@ class Transfers:
             else:
                 if view.state is DomainState.ABSENT:
                     transfer.measured.wait(STATISTICS_S)
-                transfer.end(how_it_ended(view, transfer.statistics))
+                self._end(transfer, how_it_ended(view, transfer.statistics))
                 self._report(transfer)
 
     def _report(self, transfer: Tracked) -> None:
@@ -181,8 +245,9 @@ class Transfers:
             migration_id=transfer.migration_id,
             attempt=transfer.attempt,
             ok=transfer.succeeded,
-            error=None if transfer.error is None else transfer.error.message,
+            error=_why(transfer),
             statistics=transfer.statistics,
+            restart_with=list(transfer.restart_with),
         )
         attempt = 0
         while not (self._ports.stopping.is_set or self._superseded(transfer)):
@@ -206,6 +271,16 @@ def _course(transfer: Tracked) -> str:
     if not transfer.ended.is_set:
         return "under way" if transfer.taken.is_set else "libvirt has not taken it yet"
     return f"ended: {transfer.error or 'the guest has moved'}"
+
+
+def _why(transfer: Tracked) -> str | None:
+    """In the words of whoever ended it."""
+    if transfer.error is None:
+        return None
+    if not transfer.why_aborted:
+        return transfer.error.message
+    rule = transfer.why_aborted.replace("_", " ")
+    return f"given up by its monitor ({rule}); libvirt says: {transfer.error.message}"
 
 
 def leaving(view: DomainView) -> bool:

@@ -13,6 +13,7 @@ from migrator.messages.counted import *  # noqa: F403
 from migrator.messages.methods import *  # noqa: F403
 from migrator.messages.operators import *  # noqa: F403
 from migrator.messages.reports import *  # noqa: F403
+from migrator.messages.steering import *  # noqa: F403
 from migrator.messages.storage import *  # noqa: F403
 from migrator.messages.traces import *  # noqa: F403
 from migrator.messages.verification import *  # noqa: F403

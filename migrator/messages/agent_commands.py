@@ -10,6 +10,7 @@ from migrator.messages.base import (
 from migrator.messages.storage import PlannedVolume
 from migrator.model import (
     DomainView,
+    StandingAsks,
     Statistics,
     TransferPolicy,
 )
@@ -81,6 +82,8 @@ class StartTransfer(Command, frozen=True):
     autostart: bool
     policy: TransferPolicy | None = None
     """What its monitor decides by; without one it does only what it is asked to."""
+    asks: StandingAsks | None = None
+    """What was asked before it began."""
 
 
 class TransferStarted(Message, frozen=True):
@@ -93,6 +96,8 @@ class Abort(Command, frozen=True):
     """Stop the transfer, and leave the source as before it: mark removed, autostart restored."""
 
     autostart: bool
+    suspended: bool = False
+    """migrator has paused the guest for this attempt: it is to run again."""
 
 
 class Aborted(Message, frozen=True):

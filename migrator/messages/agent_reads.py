@@ -168,8 +168,11 @@ class TransferView(Message, frozen=True):
     ok: bool | None = None
     error: str | None = None
     abort_requested: bool = False
+    """libvirt was told to end it, and has not done so yet."""
     paused_by_user: bool = False
     """Somebody paused the guest while it moved. libvirt forgets that: it runs once it has arrived."""
+    restart_with: list[str] = msgspec.field(default_factory=list)
+    """It was ended to be started again with these flags."""
 
 
 class Inspected(Message, frozen=True):

@@ -71,6 +71,18 @@ from migrator.messages.reports import (
     TransferEnded,
     TransferProgress,
 )
+from migrator.messages.steering import (
+    ForceAnswer,
+    ForceComplete,
+    PostcopyResumed,
+    RescueAnswer,
+    RescueMigration,
+    ResumePostcopy,
+    Steer,
+    Steered,
+    Tune,
+    TuneAnswer,
+)
 from migrator.messages.traces import TransferAction
 from migrator.messages.verification import Verified, Verify
 
@@ -80,6 +92,8 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("check_source", CheckSource, SourceChecked),
     Method("prepare_destination", PrepareDestination, DestinationPrepared),
     Method("start_transfer", StartTransfer, TransferStarted),
+    Method("steer", Steer, Steered),
+    Method("resume_postcopy", ResumePostcopy, PostcopyResumed),
     Method("abort", Abort, Aborted),
     Method("inspect", InstanceRef, Inspected),
     Method("list_domains", Empty, HostDomains),
@@ -104,6 +118,9 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("events", ListEvents, EventList),
     Method("show_disks", MigrationRef, MigrationDisks),
     Method("abort", AbortMigration, AbortAnswer),
+    Method("force_complete", ForceComplete, ForceAnswer),
+    Method("tune", Tune, TuneAnswer),
+    Method("rescue", RescueMigration, RescueAnswer),
     Method("list_hosts", Empty, HostList),
     Method("show_host", HostRef, HostView),
     Method("set_host", SetHost, HostView),

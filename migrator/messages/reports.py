@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from migrator.messages.base import (
     Message,
 )
@@ -54,6 +56,8 @@ class DomainEvent(Message, frozen=True):
     """None once the domain is gone."""
     generation: int = 0
     """See :class:`HostReport`; 0 of an agent that does not count its events."""
+    held_ms: int = 0
+    """For how long the agent has had the event from libvirt when it sends this."""
 
 
 class TransferProgress(Message, frozen=True):
@@ -75,6 +79,8 @@ class TransferEnded(Message, frozen=True):
     ok: bool
     error: str | None = None
     statistics: Statistics | None = None
+    restart_with: list[str] = msgspec.field(default_factory=list)
+    """It was ended to be started again with these flags."""
 
 
 class Relay(Message, frozen=True):
@@ -84,3 +90,5 @@ class Relay(Message, frozen=True):
     migration_id: str
     event: DomainEvent | None = None
     ended: TransferEnded | None = None
+    rescue: bool = False
+    """An operator wants a broken post-copy tried again now."""

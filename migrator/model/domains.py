@@ -55,6 +55,9 @@ class Statistics:
     memory_processed: int | None = None
     disk_total: int | None = None
     iterations: int | None = None
+    blackout_ms: int | None = None
+    """From the source's pause to the guest's first instruction at the destination, as a conductor's own
+    clock saw both; libvirt's figure leaves out what lies between the two hosts."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from migrator.model.disks import DiskMove, DiskProgress
 from migrator.model.domains import Statistics
 from migrator.model.profiles import Profile
+from migrator.model.steering import ForceMethod, Tuning
 from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
 from migrator.states import MigrationState
 
@@ -75,10 +76,22 @@ class Migration:
     attempt: int = 0
     abort_by: str | None = None
     """Who asked for the abort; None while nobody has."""
+<<<<<<< HEAD
     disk_pools: Mapping[str, str] = field(default_factory=dict)
     flatten: bool = False
     disks: tuple[DiskMove, ...] = ()
     """What becomes of each disk, once a destination was chosen."""
+=======
+    force_method: ForceMethod | None = None
+    """How it was asked to be brought to its end; None while nobody has."""
+    force_by: str | None = None
+    force_result: str | None = None
+    """What the source's agent said to that: ``accepted``, ``deferred``, ``refused``; None until then."""
+    force_why: str | None = None
+    tuning: Tuning | None = None
+    start_flags: tuple[str, ...] | None = None
+    """What the transfer was started again with, the one time that was worth it."""
+>>>>>>> cfb5e71 (Let a monitor act, and guard a transfer against what hangs)
     started_at: datetime | None = None
     switched_at: datetime | None = None
     finished_at: datetime | None = None

@@ -28,6 +28,8 @@ from migrator.messages import (
     Empty,
     EventList,
     EventView,
+    ForceAnswer,
+    ForceComplete,
     Health,
     HostList,
     HostRef,
@@ -44,8 +46,12 @@ from migrator.messages import (
     MigrationRef,
     MigrationView,
     NamedInstance,
+    RescueAnswer,
+    RescueMigration,
     SetHost,
     SetInstance,
+    Tune,
+    TuneAnswer,
     Verified,
     Verify,
     WishInstance,
@@ -218,6 +224,26 @@ class FakeConductor:
             if moving.aborted_at is None:
                 moving.aborted_at = self.clock() - moving.began
             return AbortAnswer(result=result, migration=self._view(moving))
+
+    def force_complete(self, request: ForceComplete) -> ForceAnswer:
+        with self._enter("force_complete"):
+            moving = self._find(request.id)
+            state = self._passed(moving)[-1].state
+            if state not in ABORTABLE:
+                raise Refused("force.too_late", "the guest runs on h2 already")
+            result = "accepted" if state == "running" else "deferred"
+            return ForceAnswer(result=result, reason=request.method, migration=self._view(moving))
+
+    def tune(self, request: Tune) -> TuneAnswer:
+        with self._enter("tune"):
+            moving = self._find(request.id)
+            runs = self._passed(moving)[-1].state == "running"
+            return TuneAnswer(result="applied" if runs else "kept", migration=self._view(moving))
+
+    def rescue(self, request: RescueMigration) -> RescueAnswer:
+        with self._enter("rescue"):
+            moving = self._find(request.id)
+            raise Refused("rescue.not_needed", f"migration {moving.view.id} is not in post-copy")
 
     def list_hosts(self, request: Empty) -> HostList:
         with self._enter("list_hosts"):

@@ -78,6 +78,8 @@ class FakeFleet:
         """The destination's answers to the source are dropped just before the switch."""
         self.stalled = False
         """The link for memory is cut, which post-copy does not notice: see :meth:`stall`."""
+        self.postcopy_at_will = False
+        """Transfers can go on as post-copy whatever they were started with."""
         self.dirty_pages_per_s = 0
 
     def add_host(self, name: str, facts: HostFacts = FACTS) -> FakeHypervisor:

@@ -32,6 +32,8 @@ class Pages(enum.Enum):
     PAUSED = "paused"
     """Both sides know: it can be resumed."""
     ARRIVED = "arrived"
+    LOST = "lost"
+    """The destination is dead. The source's job stays until its half is destroyed."""
 
 
 class FakePostcopy:
@@ -126,10 +128,11 @@ class FakePostcopy:
                 self._return(Broken("transfer.failed", "internal error: client socket is closed"))
             case Signal.SOURCE_GONE:
                 self._over = True
+                self._let_go()
                 self._say_there(Reason.POSTCOPY_FAILED, "postcopy_failed")
                 self._return(Broken("transfer.failed", signal.value))
             case Signal.DESTINATION_GONE:
-                self._over = True
+                self.pages = Pages.LOST
                 self._say(Reason.POSTCOPY_FAILED, "postcopy_failed")
                 self._return(Broken("transfer.failed", signal.value))
             case Signal.SOURCE_LIBVIRT_DOWN:
@@ -147,6 +150,12 @@ class FakePostcopy:
         with self.fleet.lock:
             self.transfer.finish()
         self._return(None)
+
+    def _let_go(self) -> None:
+        """No job runs on either side any more."""
+        self.transfer.domain.transfer = None
+        if self.transfer.arriving is not None:
+            self.transfer.arriving.transfer = None
 
     def _return(self, outcome: MigratorError | None) -> None:
         if self.called:

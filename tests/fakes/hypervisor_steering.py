@@ -48,7 +48,9 @@ class FakeSteering(FakeHost):
         self._enter("start_postcopy")
         with self.fleet.lock:
             transfer = self._leaving(instance_id)
-            if transfer is None or transfer.switched or "postcopy" not in transfer.plan.flags:
+            if transfer is None or transfer.switched:
+                return False
+            if "postcopy" not in transfer.plan.flags and not self.fleet.postcopy_at_will:
                 return False
             if transfer.postcopy is None:
                 transfer.signal(Signal.START_POSTCOPY)

@@ -57,6 +57,7 @@ class FakeTransfer:
         self.released = not self.fleet.held
         self.iteration = 0
         self.disks = FakeDiskCopy(self)
+        self._switch_soon = False
         self._inbox = self.fleet.concurrency.inbox()
         self._began = self.fleet.clock.monotonic()
         self._copy_began = self._began
@@ -148,6 +149,7 @@ class FakeTransfer:
 
     def _copy(self, seconds: float) -> None:
         self._copy_began = self.fleet.clock.monotonic()
+        self._switch_if_it_can()
         while not (self.released and not self.frozen):
             self._handle(self._inbox.get(FOREVER_S))
         self._wait(seconds)
@@ -167,6 +169,11 @@ class FakeTransfer:
             else:
                 self._handle(signal)
 
+    def _switch_if_it_can(self) -> None:
+        """Post-copy was asked for, maybe before there was anything at the destination."""
+        if self._switch_soon and self.arriving is not None:
+            raise _SwitchNow
+
     def _handle(self, signal: object) -> None:
         if signal in (None, Signal.LINK, Signal.PAUSE_POSTCOPY):
             return  # pre-copy goes on; a test that wants it to fail cuts it
@@ -174,7 +181,8 @@ class FakeTransfer:
         if signal is Signal.RELEASE:
             self.released = True
         elif signal is Signal.START_POSTCOPY:
-            raise _SwitchNow
+            self._switch_soon = True
+            self._switch_if_it_can()
         elif signal is Signal.FREEZE:
             self.frozen = True
         elif signal is Signal.THAW:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field, replace
 
-
-class ForceMethod(enum.StrEnum):
-    """How a transfer is to be brought to its end at once."""
-
-    AUTO = "auto"
-    """The least disturbing of the others that works, whatever the profile permits."""
-    POSTCOPY = "postcopy"
-    DOWNTIME = "downtime"
-    """Let the guest be frozen for as long as the rest takes."""
-    PAUSE = "pause"
+from migrator.model import ForceMethod as ForceMethod  # part of what this module offers
 
 
 @dataclass(frozen=True)

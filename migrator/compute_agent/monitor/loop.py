@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from migrator.compute_agent.context import AgentPorts
-from migrator.compute_agent.monitor.actions import Abort, Action
+from migrator.compute_agent.marking import POSTCOPY
+from migrator.compute_agent.monitor.acting import Actor
+from migrator.compute_agent.monitor.actions import Abort, Action, Wait
 from migrator.compute_agent.monitor.decide import (
     Known,
     Reading,
@@ -14,12 +17,22 @@ from migrator.compute_agent.monitor.decide import (
     observe,
     phase_of,
 )
+from migrator.compute_agent.monitor.watchdog import (
+    Flow,
+    Pause,
+    facts_of,
+    follow,
+    nothing_moves,
+    pages_stopped,
+    pause_of,
+    paused_by_hand,
+)
 from migrator.compute_agent.progress import ProgressSender
 from migrator.compute_agent.trace import TraceSender
-from migrator.compute_agent.tracked import Tracked
+from migrator.compute_agent.tracked import ITERATION, Tracked
 from migrator.errors import MigratorError
-from migrator.messages import TransferAction, TransferProgress
-from migrator.model import JobSample, Phase
+from migrator.messages import TransferProgress
+from migrator.model import DomainState, JobSample, Phase, Reason
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +42,8 @@ SAMPLE_S = 0.5
 REPORT_S = 1.0
 GONE_READINGS = 2
 """Readings without a job until an adopted transfer counts as over: one may fall between two phases."""
+ABORT_AGAIN_S = 5.0
+USER_PAUSE = "user_pause"
 
 
 class Monitor:
@@ -41,13 +56,17 @@ class Monitor:
         self._ports = ports
         self._transfer = transfer
         self._progress = progress
-        self._trace = trace
+        self._actor = Actor(ports, transfer, trace)
         self._known = Known()
-        self._sequence = 0
+        self._flow = Flow()
         self._reported_at: float | None = None
         self._reported_phase: Phase | None = None
         self._missing = 0
         self._blind = False
+        self._boundary = False
+        self._standing: Pause | None = None
+        self._gave_up_at: float | None = None
+        self._waiting_rule = ""
 
     def run(self) -> None:
         """Until it ended, or, for an adopted one, until libvirt shows no job any more."""
@@ -57,7 +76,8 @@ class Monitor:
                 self._look(reading)
                 if self._missing >= GONE_READINGS:
                     return
-            self._transfer.inbox.get(self._pause(reading))
+            woken_by = self._transfer.inbox.get(self._pause(reading))
+            self._boundary = woken_by == ITERATION
 
     def _pause(self, reading: Reading | None) -> float:
         """Seconds until the next look; short where somebody waits for the beginning or the end."""
@@ -67,7 +87,7 @@ class Monitor:
     def _read(self) -> Reading | None:
         """None when libvirt does not say: that is no reading, not an empty one."""
         try:
-            job = self._ports.hypervisor.job(self._transfer.instance_id)
+            view = self._ports.hypervisor.view(self._transfer.instance_id)
         except Exception as error:
             if not self._blind:
                 bug = not isinstance(error, MigratorError)
@@ -75,54 +95,69 @@ class Monitor:
             self._blind = True
             return None
         self._blind = False
-        return Reading(self._ports.clock.monotonic(), job)
+        paused = view.state is DomainState.PAUSED
+        self._transfer.broken = paused and view.reason is Reason.POSTCOPY_FAILED
+        return Reading(
+            at=self._ports.clock.monotonic(),
+            job=view.job,
+            boundary=self._boundary,
+            paused=paused,
+            postcopy=paused and view.reason in POSTCOPY,
+        )
 
     def _look(self, reading: Reading) -> None:
         if reading.job is None:
-            self._missing += self._transfer.adopted
+            self._missing += self._transfer.adopted and not reading.postcopy
         else:
             self._missing = 0
             self._transfer.taken.set()
             self._report(reading.at, reading.job)
+        self._flow = follow(self._flow, reading)
+        self._notice_pause(reading)
         self._act(reading)
+        self._guard(reading)
 
     def _act(self, reading: Reading) -> None:
+        transfer = self._transfer
         self._known = observe(self._known, reading)
-        policy, asks = self._transfer.policy, self._transfer.asks
-        action = decide(policy, reading, self._known, asks)
-        if not isinstance(action, Abort):
-            return
-        try:
-            taken = self._ports.hypervisor.abort_job(self._transfer.instance_id)
-        except Exception as error:
-            bug = not isinstance(error, MigratorError)
-            what = f"{self._transfer}: abort ({action.rule})"
-            LOG.warning("%s failed: %s", what, error, exc_info=bug)
-            return
-        answer = "agreed" if taken else "refused"
-        LOG.info("%s: abort (%s): libvirt %s", self._transfer, action.rule, answer)
+        action = decide(transfer.policy, reading, self._known, transfer.asks)
+        if isinstance(action, Wait):
+            if action.rule != self._waiting_rule:
+                LOG.info("%s: waits (%s) %s", transfer, action.rule, dict(action.facts))
+            self._waiting_rule = action.rule
+        else:
+            self._waiting_rule = ""
+            self._do(action, reading)
+        transfer.decided(action)
+
+    def _do(self, action: Action, reading: Reading) -> None:
+        taken = self._actor.do(action, reading.at)
         self._known = learn(self._known, action, reading.at, taken)
-        self._tell(action, reading.at, answer)
 
-    def _tell(self, action: Action, at: float, result: str) -> None:
-        """Into the migration's record."""
-        self._trace.offer(
-            TransferAction(
-                host=self._ports.settings.host,
-                migration_id=self._transfer.migration_id,
-                attempt=self._transfer.attempt,
-                sequence=self._next_sequence(at),
-                action=action.name,
-                rule=action.rule,
-                result=result,
-                facts=dict(action.facts),
-            )
-        )
+    def _guard(self, reading: Reading) -> None:
+        """Against what would hang for ever."""
+        facts = facts_of(self._flow, reading)
+        if pages_stopped(self._flow, reading, self._transfer.broken):
+            if self._actor.pause_postcopy(reading.at, facts):
+                self._flow = replace(self._flow, paused_at=reading.at)
+        elif nothing_moves(self._flow, reading):
+            since = None if self._gave_up_at is None else reading.at - self._gave_up_at
+            if since is None or since >= ABORT_AGAIN_S:
+                self._gave_up_at = reading.at
+                self._do(Abort("nothing_moves", facts), reading)
 
-    def _next_sequence(self, at: float) -> int:
-        # From the host's own clock, so that a restarted agent goes on above its former self.
-        self._sequence = max(self._sequence + 1, int(at * 1000))
-        return self._sequence
+    def _notice_pause(self, reading: Reading) -> None:
+        """A user's pause is carried to the destination by nobody but us: libvirt would run the guest."""
+        ours = self._transfer.suspended or self._transfer.switching
+        if not reading.paused or reading.postcopy or ours or reading.job is None:
+            self._standing = None
+        elif self._standing is None:
+            self._standing = pause_of(reading, self._transfer.downtime_limit_ms)
+        elif not self._standing.told and paused_by_hand(self._standing, reading):
+            self._standing = replace(self._standing, told=True)
+            self._transfer.paused_by_user = True
+            facts = {"remaining_bytes": float(reading.job.memory_remaining)}
+            self._actor.tell(USER_PAUSE, "paused_by_hand", reading.at, "stays paused", facts)
 
     def _report(self, at: float, job: JobSample) -> None:
         phase = phase_of(job)
@@ -135,7 +170,7 @@ class Monitor:
                 host=self._ports.settings.host,
                 migration_id=self._transfer.migration_id,
                 attempt=self._transfer.attempt,
-                sequence=self._next_sequence(at),
+                sequence=self._actor.next_sequence(at),
                 sample=job,
             )
         )

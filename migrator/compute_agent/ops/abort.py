@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import is_marked, unmark_source
+from migrator.compute_agent.marking import POSTCOPY, is_marked, resume_if_ours, unmark_source
 from migrator.compute_agent.monitor.asks import AbortAsked
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.transfer import leaving
@@ -13,7 +13,6 @@ from migrator.model import DomainState, DomainView, Reason
 
 ABORTED = "aborted"
 TOO_LATE = "too_late"
-POSTCOPY = frozenset({Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
 
 
 def run(host: AgentContext, request: Abort) -> Aborted:
@@ -30,6 +29,8 @@ def run(host: AgentContext, request: Abort) -> Aborted:
         return Aborted(result=TOO_LATE, view=view)
     if view.state is DomainState.ABSENT:
         return Aborted(result=ABORTED, view=view)
+    if request.suspended and resume_if_ours(host.hypervisor, request.instance_id):
+        view = host.hypervisor.view(request.instance_id)
     _check_settled(view)
     settled = unmark_source(
         host.hypervisor, request.instance_id, request.migration_id, request.autostart

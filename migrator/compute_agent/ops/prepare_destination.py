@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-
-from migrator.addresses import address
+from migrator.addresses import address, stream_uri
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.made_volumes import make
 from migrator.compute_agent.marking import is_marked
@@ -19,7 +17,7 @@ def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
     listen = _listen_address("migration_address", request.migration_address)
     disks_uri = None
     if request.create:
-        disks_uri = listen_uri(_listen_address("disk_address", request.disk_address))
+        disks_uri = stream_uri(_listen_address("disk_address", request.disk_address))
     _check_nothing_there(host, request)
     for pool in request.pools:
         host.hypervisor.refresh_pool(pool)
@@ -44,17 +42,8 @@ def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
     for planned in request.create:
         make(host.hypervisor, request.migration_id, planned)
     return DestinationPrepared(
-        migrate_uri=listen_uri(listen), listen_address=listen, disks_uri=disks_uri
+        migrate_uri=stream_uri(listen), listen_address=listen, disks_uri=disks_uri
     )
-
-
-def listen_uri(listen_address: str) -> str:
-    """For a stream of QEMU's. Without a port: libvirt takes a free one of its range."""
-    try:
-        version = ipaddress.ip_address(listen_address).version
-    except ValueError:
-        version = 4
-    return f"tcp://[{listen_address}]" if version == 6 else f"tcp://{listen_address}"
 
 
 def _listen_address(name: str, configured: str) -> str:
