@@ -122,6 +122,9 @@ PAST_NO_RETURN = frozenset(
 """Too late for an abort: the destination owns the guest, or did. Nothing here leads back to the source
 but an operator's revert of a cold move, which is a deed of its own (:data:`REVERTABLE`)."""
 
+POSTCOPY_STATES = frozenset({_S.POSTCOPY, _S.POSTCOPY_PAUSED})
+"""The guest's memory is split between both hosts."""
+
 FLOW_STATES = frozenset(
     {
         _S.SCHEDULING,

@@ -23,6 +23,9 @@ MAX_LISTED = 1000
 MAX_BANDWIDTH_MIB_S = 1_000_000
 """No network is faster; a number above it is a mistaken unit."""
 
+MAX_DOWNTIME_MS = 2_000_000
+"""QEMU's own limit."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=NAME_PATTERN)]
 """Of an instance, a host or a migration: anything but '/' and control characters, as in libvirt."""
 
@@ -88,6 +91,28 @@ class ChangeInstance(Ask, frozen=True):
 
 class OneMigration(Ask, frozen=True):
     id: Name
+
+
+class ForceMigration(Ask, frozen=True):
+    id: Name
+    method: Literal["auto", "postcopy", "downtime", "pause"] = "auto"
+
+
+class TuneMigration(Ask, frozen=True):
+    """Limits for one migration; what is left out stays as it is. A bandwidth of 0 is no limit."""
+
+    id: Name
+    bandwidth_mib_s: Annotated[int, Meta(ge=0, le=MAX_BANDWIDTH_MIB_S)] | None = None
+    postcopy_bandwidth_mib_s: Annotated[int, Meta(ge=0, le=MAX_BANDWIDTH_MIB_S)] | None = None
+    max_downtime_ms: Annotated[int, Meta(ge=1, le=MAX_DOWNTIME_MS)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.bandwidth_mib_s, self.postcopy_bandwidth_mib_s, self.max_downtime_ms) == (
+            None,
+            None,
+            None,
+        ):
+            raise ValueError("nothing is to be changed: give a bandwidth or max_downtime_ms")
 
 
 class SomeMigrations(Ask, frozen=True):

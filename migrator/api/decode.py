@@ -39,7 +39,8 @@ def read_ask(route: Route[A], req: falcon.Request, path: Mapping[str, str]) -> A
         fields: dict[str, Any] = dict(req.params)
     else:
         _no_query(req)
-        fields = _json_object(req) if route.has_body else {}
+        nothing_sent = route.body_may_be_left_out and not req.content_type
+        fields = _json_object(req) if route.has_body and not nothing_sent else {}
     for name in route.path_fields:
         if name in fields:
             raise invalid(f"{name} is part of the path and cannot be given again", name)

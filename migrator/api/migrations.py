@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migrator.api.asks import NewMigration, OneMigration, SomeEvents, SomeMigrations
+from migrator.api.asks import (
+    ForceMigration,
+    NewMigration,
+    OneMigration,
+    SomeEvents,
+    SomeMigrations,
+    TuneMigration,
+)
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
     DryRun,
     EventList,
+    ForceAnswer,
+    ForceComplete,
     ListEvents,
     ListMigrations,
     Migrate,
@@ -17,6 +26,10 @@ from migrator.messages import (
     MigrationList,
     MigrationRef,
     MigrationView,
+    RescueAnswer,
+    RescueMigration,
+    Tune,
+    TuneAnswer,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +82,25 @@ def disks(conductor: ConductorApi, ask: OneMigration) -> MigrationDisks:
 
 def abort(conductor: ConductorApi, ask: OneMigration) -> AbortAnswer:
     return conductor.abort(AbortMigration(id=ask.id))
+
+
+def force_complete(conductor: ConductorApi, ask: ForceMigration) -> ForceAnswer:
+    return conductor.force_complete(ForceComplete(id=ask.id, method=ask.method))
+
+
+def tune(conductor: ConductorApi, ask: TuneMigration) -> TuneAnswer:
+    return conductor.tune(
+        Tune(
+            id=ask.id,
+            bandwidth_mib_s=ask.bandwidth_mib_s,
+            postcopy_bandwidth_mib_s=ask.postcopy_bandwidth_mib_s,
+            max_downtime_ms=ask.max_downtime_ms,
+        )
+    )
+
+
+def rescue(conductor: ConductorApi, ask: OneMigration) -> RescueAnswer:
+    return conductor.rescue(RescueMigration(id=ask.id))
 
 
 def events(conductor: ConductorApi, ask: SomeEvents) -> EventList:

@@ -66,7 +66,7 @@ def _operation(route: Route[Any], schemas: dict[str, Any]) -> dict[str, Any]:
             "additionalProperties": False,
         }
         operation["requestBody"] = {
-            "required": True,
+            "required": not route.body_may_be_left_out,
             "content": {"application/json": {"schema": body}},
         }
     return operation

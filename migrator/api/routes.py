@@ -15,6 +15,7 @@ from migrator.messages import (
     ClaimList,
     DryRun,
     EventList,
+    ForceAnswer,
     HostList,
     HostView,
     InstanceList,
@@ -22,6 +23,8 @@ from migrator.messages import (
     MigrationDisks,
     MigrationList,
     MigrationView,
+    RescueAnswer,
+    TuneAnswer,
     Verified,
 )
 
@@ -58,6 +61,12 @@ class Route(Generic[A]):
             for part in self.path.split("/")
             if part.startswith("{") and part.endswith("}")
         )
+
+    @property
+    def body_may_be_left_out(self) -> bool:
+        """Every field that the path does not name has a default."""
+        fields = msgspec.structs.fields(self.ask)
+        return all(not each.required or each.name in self.path_fields for each in fields)
 
     @property
     def has_body(self) -> bool:
@@ -140,6 +149,32 @@ ROUTES: tuple[Route[Any], ...] = (
         migrations.abort,
         AbortAnswer,
         "Stop a migration; the guest stays where it is",
+        status=202,
+    ),
+    Route(
+        "POST",
+        "/v1/migrations/{id}/force-complete",
+        asks.ForceMigration,
+        migrations.force_complete,
+        ForceAnswer,
+        "Bring a migration to its end at once, or as soon as that makes sense",
+        status=202,
+    ),
+    Route(
+        "POST",
+        "/v1/migrations/{id}/tune",
+        asks.TuneMigration,
+        migrations.tune,
+        TuneAnswer,
+        "Other bandwidths and another downtime limit, at once or when its transfer begins",
+    ),
+    Route(
+        "POST",
+        "/v1/migrations/{id}/rescue",
+        asks.OneMigration,
+        migrations.rescue,
+        RescueAnswer,
+        "Try an interrupted post-copy again now",
         status=202,
     ),
     Route(

@@ -70,6 +70,12 @@ class Client:
         """Ask for an abort."""
         return self._request("POST", ("v1", "migrations", migration, "abort"))
 
+    def steer(self, migration: str, verb: str, **body: Any) -> dict[str, Any]:
+        """``force-complete``, ``tune`` or ``rescue``; values that are None are left out."""
+        wanted = {key: value for key, value in body.items() if value is not None}
+        how = {"json": wanted} if wanted else {}
+        return self._request("POST", ("v1", "migrations", migration, verb), **how)
+
     def dry_run(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What a migration would do."""
         return self._request(

@@ -148,7 +148,9 @@ class MigrationCommand(ShowCommand):
             say(f"needs attention: {words.printable(view['needs_attention'])}")
 
 
-class _OneMigration(MigrationCommand):
+class OneMigrationCommand(MigrationCommand):
+    """Of a command about one migration that there is."""
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_migration(parser)
@@ -162,14 +164,14 @@ def add_migration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class ShowMigration(_OneMigration):
+class ShowMigration(OneMigrationCommand):
     """Show one migration: its state, its progress, how it ended, who decided what."""
 
     def fetch(self, parsed: argparse.Namespace) -> Row:
         return self.client.get("v1", "migrations", parsed.migration)
 
 
-class WatchMigration(_OneMigration):
+class WatchMigration(OneMigrationCommand):
     """Watch a migration until it has ended; exits 1 when it failed, was cancelled or is lost."""
 
     def fetch(self, parsed: argparse.Namespace) -> Row:
@@ -203,7 +205,7 @@ class ListDisks(ListCommand):
         return list(self.client.get("v1", "migrations", parsed.migration, "disks")["disks"])
 
 
-class AbortMigration(_OneMigration):
+class AbortMigration(OneMigrationCommand):
     """Stop a migration; the guest stays where it is. Refused once it runs at the destination."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -132,9 +132,7 @@ class Tracked:
                 self.aborting, self.why_aborted = True, action.rule
             case Restart():
                 self.aborting, self.restart_with = True, action.flags
-        if self._asks.force is not None and isinstance(
-            action, SetDowntime | StartPostcopy | Suspend | Restart
-        ):
+        if self._asks.force is not None and _is_a_way_to_the_end(action):
             self.forced_by = action.rule
 
     def decided(self, action: Action) -> None:
@@ -175,3 +173,9 @@ class Tracked:
             paused_by_user=self.paused_by_user,
             restart_with=list(self.restart_with),
         )
+
+
+def _is_a_way_to_the_end(action: Action) -> bool:
+    if isinstance(action, SetDowntime):
+        return action.beyond
+    return isinstance(action, StartPostcopy | Suspend | Restart)

@@ -19,7 +19,9 @@ from migrator.model import (
     Wishes,
 )
 
-_LEAVING = frozenset({Reason.MIGRATION, Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
+_SPLIT = frozenset({Reason.POSTCOPY, Reason.POSTCOPY_FAILED})
+"""Why libvirt holds a domain paused whose guest runs elsewhere and still fetched memory from it."""
+_LEAVING = _SPLIT | {Reason.MIGRATION}
 """Why libvirt holds a domain paused whose guest runs elsewhere by now, or is about to."""
 
 
@@ -39,7 +41,9 @@ def settle(
 
     A domain that a migration is bringing in (``incoming``) is nobody's guest yet.
     """
-    seen = {host: domain for host, domain in sightings.items() if not domain.incoming}
+    here = {host: domain for host, domain in sightings.items() if not domain.incoming}
+    # Half of a guest that went on elsewhere can never run again, whatever became of it there.
+    seen = {host: domain for host, domain in here.items() if not _half(domain)} or here
     if not seen:
         return _gone(known)
     owner, status, candidates = _whereabouts(known, seen, _active(seen))
@@ -73,6 +77,10 @@ def _active(seen: Mapping[str, DomainSummary]) -> list[str]:
 
 def _leaving(domain: DomainSummary) -> bool:
     return domain.state is DomainState.PAUSED and domain.reason in _LEAVING
+
+
+def _half(domain: DomainSummary) -> bool:
+    return domain.state is DomainState.PAUSED and domain.reason in _SPLIT
 
 
 def _whereabouts(

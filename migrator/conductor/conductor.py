@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.compute_agent.rpcapi import AgentApi
+from migrator.conductor.blackouts import Blackouts
 from migrator.conductor.candidates import Candidates
 from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import Dispatcher
@@ -48,6 +49,7 @@ class Conductor:
             concurrency=concurrency,
             mail=Mailroom(concurrency, clock),
             incarnations=Incarnations(concurrency, clock, settings.host_down_s),
+            blackouts=Blackouts(concurrency, clock),
             candidates=Candidates(stores, _promises(settings), concurrency),
             dispatch=concurrency.inbox(),
             todo=concurrency.inbox(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.compute_agent.rpcapi import AgentApi
+from migrator.conductor.blackouts import Blackouts
 from migrator.conductor.candidates import Candidates
 from migrator.conductor.incarnations import Incarnations
 from migrator.conductor.mailroom import Mailroom
@@ -27,6 +28,7 @@ class Context:
     concurrency: Concurrency
     mail: Mailroom
     incarnations: Incarnations
+    blackouts: Blackouts
     candidates: Candidates
     """The hosts as placements see them."""
     dispatch: Inbox[object]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrator.conductor import verdict
+from migrator.conductor import steered, verdict
 from migrator.conductor.admission import Accept, judge_abort
 from migrator.conductor.claim_keeping import audit_claims
 from migrator.conductor.context import Context
@@ -34,6 +34,8 @@ from migrator.messages import (
     DryRun,
     Empty,
     EventList,
+    ForceAnswer,
+    ForceComplete,
     Health,
     HostList,
     HostRef,
@@ -53,11 +55,15 @@ from migrator.messages import (
     NamedInstance,
     QueuePlace,
     Relay,
+    RescueAnswer,
+    RescueMigration,
     SetHost,
     SetInstance,
     TransferAction,
     TransferEnded,
     TransferProgress,
+    Tune,
+    TuneAnswer,
     Verified,
     Verify,
     WishInstance,
@@ -153,6 +159,15 @@ class ConductorEndpoint:
         if not self._context.mail.deliver(migration.id, Wake("abort")):
             self._context.peers.relay(Relay(migration_id=migration.id))
         return asked
+
+    def force_complete(self, request: ForceComplete) -> ForceAnswer:
+        return steered.force_complete(self._context, request, self._view)
+
+    def tune(self, request: Tune) -> TuneAnswer:
+        return steered.tune(self._context, request, self._view)
+
+    def rescue(self, request: RescueMigration) -> RescueAnswer:
+        return steered.rescue(self._context, request, self._view)
 
     # -- hosts, instances, claims
 

@@ -50,6 +50,9 @@ SWEEP_S = 60.0
 AGAIN_S = 1.0
 """After one that failed."""
 
+WORTH_A_LOOK = frozenset({"abort", "restart", "start_postcopy", "pause_postcopy", "user_pause"})
+"""Actions of a monitor after which both hosts may show something else."""
+
 ASK_AGAIN = frozenset({str(InstanceStatus.SPLIT_BRAIN), str(InstanceStatus.GONE)})
 """What is not believed at first hearing."""
 
@@ -132,6 +135,7 @@ class Fleet:
 
         :raises Refused: ``report.stale``: something newer has been heard; the agent sends all anew.
         """
+        self._context.blackouts.hear(request)
         led_here = self._context.mail.deliver_by_instance(request.instance_id, request)
         instances = self._context.stores.instances
         known = None if led_here else instances.get(request.instance_id)
@@ -171,6 +175,9 @@ class Fleet:
             sequence=request.sequence,
         )
         self._context.stores.journal.record_action(request.migration_id, record)
+        self._context.mail.deliver(
+            request.migration_id, Wake(f"{request.action} was done", request.action in WORTH_A_LOOK)
+        )
         return Empty()
 
     def relay(self, request: Relay) -> Empty:
@@ -179,8 +186,10 @@ class Fleet:
         An event that came this way may be old, the conductor that got it having stood still: it is a
         reason to look and proves nothing.
         """
+        if request.event is not None:
+            self._context.blackouts.hear(request.event)
         item: object = request.ended or Wake(
-            "another conductor was asked", request.event is not None
+            "another conductor was asked", request.event is not None, request.rescue
         )
         self._context.mail.deliver(request.migration_id, item)
         return Empty()

@@ -24,7 +24,7 @@ from migrator.conductor.steps.render import Render
 from migrator.conductor.steps.start_transfer import StartTransfer
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
 from migrator.model import Migration
-from migrator.states import MigrationState
+from migrator.states import PAST_NO_RETURN, MigrationState
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ LIVE_STEPS: tuple[type[Step], ...] = (
 
 ROLLS_BACK = frozenset({MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING})
 """Where a failed step has something to undo."""
+CARRIED_OUT = frozenset({MigrationState.SWITCHED, MigrationState.LOST})
+"""Where the flow's last step leaves a migration."""
 ABORTED = "migration.aborted"
 DATABASE_PAUSE_S = 1.0
 UNDO_PAUSE_S = 10.0
@@ -62,7 +64,7 @@ def run_flow(run: Run) -> bool:
         for failure in wrapped:
             _raise_if_not_a_steps(failure.exception)
     reverted: bool = engine.storage.get_flow_state() == states.REVERTED
-    if not reverted and run.migration.state is not MigrationState.SWITCHED:
+    if not reverted and run.migration.state not in CARRIED_OUT:
         raise Broken("internal", f"migration {run.migration.id} stopped half-way")
     return not reverted
 
@@ -73,6 +75,10 @@ def _raise_if_not_a_steps(error: BaseException | None) -> None:
         raise error
     if isinstance(error, Transient) and error.code.startswith("database."):
         raise error
+
+
+class _DoAgain(Exception):
+    """The step is not done, and may not be undone either."""
 
 
 class _StepTask(task.Task):  # type: ignore[misc]
@@ -100,6 +106,8 @@ class _StepTask(task.Task):  # type: ignore[misc]
                 # the record says so: the step looks and goes on.
                 LOG.warning("step %s of %s: %s", self._step.name, self._run.migration.id, error)
                 self._run.context.clock.sleep(DATABASE_PAUSE_S)
+            except _DoAgain:
+                self._run.context.clock.sleep(UNDO_PAUSE_S)
 
     def revert(self, result: Any, flow_failures: Any, **results: Result) -> None:
         """Undo until it is undone: what an undo is for cannot be given up half-way."""
@@ -127,11 +135,20 @@ class _StepTask(task.Task):  # type: ignore[misc]
         except MigratorError as error:
             if isinstance(error, Transient) and error.code.startswith("database."):
                 raise
+            self._go_on_if_past_no_return(error)
             self._roll_back(error)
         except Exception as bug:
             LOG.exception("step %s of %s", self._step.name, run.migration.id)
+            self._go_on_if_past_no_return(bug)
             self._roll_back(Broken("internal", f"step {self._step.name} has a bug: {bug!r}"))
         raise AssertionError("unreachable")
+
+    def _go_on_if_past_no_return(self, error: Exception) -> None:
+        """The destination owns the guest: nothing may be undone, so the step is done again."""
+        run = self._run
+        if run.migration.state in PAST_NO_RETURN:
+            flag(run, f"{self._step.name} failed and is tried again: {error}")
+            raise _DoAgain from error
 
     def _roll_back(self, error: MigratorError) -> NoReturn:
         """Remember why, move to where undoing is legal, and let taskflow undo."""

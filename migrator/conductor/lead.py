@@ -50,6 +50,8 @@ def _lead(run: Run, settled: Callable[[str], None]) -> None:
 def _drive(run: Run) -> None:
     if run.migration.state is MigrationState.QUEUED:
         run.move(MigrationState.SCHEDULING, f"led by {run.lead.leader}")
+    else:
+        run.resumed = True
     if not run_flow(run):
         finish_undone(run)
 

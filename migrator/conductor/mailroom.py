@@ -19,6 +19,8 @@ class Wake:
     why: str
     look: bool = False
     """Something happened to the guest: look at both hosts as well."""
+    rescue: bool = False
+    """An interrupted post-copy is to be tried again now."""
 
 
 @dataclass

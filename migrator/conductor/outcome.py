@@ -54,6 +54,8 @@ class Verdict(enum.StrEnum):
     """Two run. The destination's is the outcome: pause and destroy the source's, raise the alarm."""
     POSTCOPY = "postcopy"
     POSTCOPY_PAUSED = "postcopy_paused"
+    LOST = "lost"
+    """Its memory was split between two QEMUs, and one of them is dead. Believe it at the second look."""
     UNDECIDABLE = "undecidable"
     """Wait, and say that a person should look."""
 
@@ -133,6 +135,15 @@ _ENDED_THERE = _row(
 )
 _PC = _row(_V.POSTCOPY, _V.POSTCOPY, "memory is split between both hosts and pages flow")
 _PC_BROKEN = _row(_V.POSTCOPY_PAUSED, _V.POSTCOPY_PAUSED, "memory is split and pages do not flow")
+# Somebody paused or resumed it over there: that says nothing about its pages.
+_PC_HANDLED = _row(_V.POSTCOPY, _V.POSTCOPY, "memory is split; the guest was handled over there")
+_PC_BEGUN = _row(_V.POSTCOPY, _V.UNDECIDABLE, "the guest has just begun to run over there")
+_LOST_HALF = _row(
+    _V.LOST, _V.LOST, "the destination's QEMU ended while memory was still on the source"
+)
+_LOST_REST = _row(
+    _V.LOST, _V.LOST, "the source's QEMU ended while the destination still needed its memory"
+)
 
 _POSTCOPY_ANY: Mapping[Side, Row] = {
     _S.POSTCOPY: _PC,
@@ -147,6 +158,7 @@ _TABLE: Mapping[Side, Mapping[Side, Row]] = {
         # While it is under way the source may merely have been read before the switch; fencing it
         # looks again, and raises the alarm itself.
         _S.ARRIVED: _row(_V.FORWARD, _V.SPLIT_BRAIN, "the guest runs on the destination"),
+        _S.POSTCOPY: _PC_BEGUN,
         _S.UNKNOWN: _row(_V.WAIT, _V.ROLL_BACK, "the source was never paused for a switch"),
     },
     _S.RESUMED: {
@@ -173,19 +185,24 @@ _TABLE: Mapping[Side, Mapping[Side, Row]] = {
         _S.RUNNING: _MOVED,
         _S.ARRIVED: _MOVED,
         _S.HELD: _MOVED,
+        _S.POSTCOPY: _PC_BEGUN,
         _S.UNKNOWN: _UNSEEN,
     },
     _S.POSTCOPY: {
-        _S.RUNNING: _MOVED,
+        _S.ABSENT: _LOST_HALF,
+        _S.OFF: _LOST_HALF,
+        _S.RUNNING: _PC_HANDLED,
         _S.ARRIVED: _MOVED,
-        _S.HELD: _MOVED,
+        _S.HELD: _PC_HANDLED,
         _S.UNKNOWN: _row(_V.POSTCOPY, _V.POSTCOPY, "the destination does not answer"),
         **_POSTCOPY_ANY,
     },
     _S.POSTCOPY_FAILED: {
-        _S.RUNNING: _MOVED,
+        _S.ABSENT: _LOST_HALF,
+        _S.OFF: _LOST_HALF,
+        _S.RUNNING: _PC_HANDLED,
         _S.ARRIVED: _MOVED,
-        _S.HELD: _MOVED,
+        _S.HELD: _PC_HANDLED,
         _S.POSTCOPY: _PC,
         _S.POSTCOPY_FAILED: _PC_BROKEN,
         _S.UNKNOWN: _PC_BROKEN,
@@ -201,7 +218,7 @@ _TABLE: Mapping[Side, Mapping[Side, Row]] = {
         _S.HELD: _MOVED,
         _S.UNKNOWN: _UNSEEN,
         _S.POSTCOPY: _PC_BROKEN,
-        _S.POSTCOPY_FAILED: _PC_BROKEN,
+        _S.POSTCOPY_FAILED: _LOST_REST,
     },
     _S.OFF: {
         _S.ABSENT: _DIED,
@@ -212,7 +229,7 @@ _TABLE: Mapping[Side, Mapping[Side, Row]] = {
         _S.HELD: _MOVED,
         _S.UNKNOWN: _UNSEEN,
         _S.POSTCOPY: _PC_BROKEN,
-        _S.POSTCOPY_FAILED: _PC_BROKEN,
+        _S.POSTCOPY_FAILED: _LOST_REST,
     },
     _S.UNKNOWN: {
         _S.ARRIVED: _row(

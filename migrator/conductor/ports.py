@@ -18,6 +18,7 @@ from migrator.model import (
     DiskRecord,
     DomainSummary,
     Effect,
+    ForceMethod,
     Host,
     HostAddresses,
     HostFacts,
@@ -28,6 +29,7 @@ from migrator.model import (
     MigrationEvent,
     Placement,
     Todo,
+    Tuning,
     Wishes,
 )
 from migrator.states import MigrationState
@@ -92,6 +94,14 @@ class Journal(Protocol):
 
     def ask_abort(self, migration_id: str, by: str) -> Migration:
         """Record that an abort was asked for; the leader sees it at its next look."""
+        ...
+
+    def ask_force(self, migration_id: str, method: ForceMethod, by: str) -> Migration:
+        """Record how it is to be brought to its end, with no answer yet; as above."""
+        ...
+
+    def ask_tuning(self, migration_id: str, tuning: Tuning, by: str) -> Migration:
+        """Record limits, on top of those asked for before; as above."""
         ...
 
     def note(

@@ -30,6 +30,8 @@ from migrator.messages import (
     DryRun,
     Empty,
     EventList,
+    ForceAnswer,
+    ForceComplete,
     Health,
     HostList,
     HostRef,
@@ -48,11 +50,15 @@ from migrator.messages import (
     MigrationView,
     NamedInstance,
     Relay,
+    RescueAnswer,
+    RescueMigration,
     SetHost,
     SetInstance,
     TransferAction,
     TransferEnded,
     TransferProgress,
+    Tune,
+    TuneAnswer,
     Verified,
     Verify,
     WishInstance,
@@ -78,6 +84,9 @@ class ConductorApi(Protocol):
     def events(self, request: ListEvents) -> EventList: ...
     def show_disks(self, request: MigrationRef) -> MigrationDisks: ...
     def abort(self, request: AbortMigration) -> AbortAnswer: ...
+    def force_complete(self, request: ForceComplete) -> ForceAnswer: ...
+    def tune(self, request: Tune) -> TuneAnswer: ...
+    def rescue(self, request: RescueMigration) -> RescueAnswer: ...
     def list_hosts(self, request: Empty) -> HostList: ...
     def show_host(self, request: HostRef) -> HostView: ...
     def set_host(self, request: SetHost) -> HostView: ...
@@ -149,6 +158,20 @@ class ConductorClient:
     def abort(self, request: AbortMigration) -> AbortAnswer:
         """Ask for an abort; ``abort.too_late`` once the guest runs at the destination."""
         return self._call("abort", request, AbortAnswer)
+
+    def force_complete(self, request: ForceComplete) -> ForceAnswer:
+        """Bring it to its end at once, or as soon as that makes sense. Persistent, and harmless when
+        said twice; ``force.too_late`` once the guest runs at the destination, ``force.impossible`` for a
+        method that this transfer was not started for."""
+        return self._call("force_complete", request, ForceAnswer)
+
+    def tune(self, request: Tune) -> TuneAnswer:
+        """Change bandwidths and the downtime limit while it runs, or for its start."""
+        return self._call("tune", request, TuneAnswer)
+
+    def rescue(self, request: RescueMigration) -> RescueAnswer:
+        """Try an interrupted post-copy again now; it is tried again and again anyway."""
+        return self._call("rescue", request, RescueAnswer)
 
     def list_hosts(self, request: Empty) -> HostList:
         return self._call("list_hosts", request, HostList)

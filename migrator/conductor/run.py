@@ -68,6 +68,8 @@ class Run:
         self.migration = migration
         self.inbox: Inbox[object] = context.mail.open(migration.id, migration.instance_id)
         self.error: MigratorError | None = None
+        self.resumed = False
+        """An earlier leader had begun."""
 
     @property
     def source(self) -> str:

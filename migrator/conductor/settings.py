@@ -47,5 +47,7 @@ class ConductorSettings:
     """Between a guest's switch and the deletion of the volumes it left at its source."""
     synchronous_writes_mib_s: float = 32.0
     """A copied disk that its guest writes to faster than this is mirrored synchronously."""
+    rescue_over_control: bool = True
+    """An interrupted post-copy may go on over the control addresses."""
     hosts: Mapping[str, HostAddresses] = field(default_factory=dict)
     """The fleet, where it is configured here; agents may also introduce themselves."""

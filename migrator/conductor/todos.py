@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -232,7 +233,7 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
     _note_arrival(context, migration, finished.view, (todo.host, since))
-    return [], _statistics(finished.statistics)
+    return [], _statistics(context, migration, finished.statistics)
 
 
 def _note_arrival(
@@ -269,7 +270,9 @@ def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
     if released.view.state is DomainState.ABSENT:
         # The agent has just looked: its events may be later than this answer.
         context.stores.instances.record_look(todo.host, migration.instance_id, None, since)
-    return [DropClaim(todo.host)], _statistics(released.statistics)
+    changes = _statistics(context, migration, released.statistics)
+    _note_blackout(context, migration, changes.get("statistics", migration.statistics))
+    return [DropClaim(todo.host)], changes
 
 
 def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
@@ -308,11 +311,33 @@ def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
     return [], {}
 
 
-def _statistics(statistics: Statistics | None) -> dict[str, Any]:
+def _statistics(
+    context: Context, migration: Migration, statistics: Statistics | None
+) -> dict[str, Any]:
     """Whichever end's libvirt knows the downtime; both tell the same."""
     if statistics is None or statistics.downtime_ms is None:
         return {}
-    return {"statistics": statistics}
+    assert migration.source is not None
+    assert migration.destination is not None
+    blackout = context.blackouts.of(migration.instance_id, migration.source, migration.destination)
+    return {"statistics": replace(statistics, blackout_ms=blackout)}
+
+
+def _note_blackout(context: Context, migration: Migration, measured: Statistics) -> None:
+    """Both figures of how long the guest stood still, in the history."""
+    if measured.blackout_ms is None:
+        return
+    text = (
+        f"the guest stood still for {measured.blackout_ms} ms, from its pause on {migration.source} to"
+        f" its first instruction on {migration.destination} as seen from here; libvirt counts"
+        f" {measured.downtime_ms} ms, {measured.downtime_net_ms} of them without the network"
+    )
+    facts = {
+        "blackout_ms": measured.blackout_ms,
+        "downtime_ms": measured.downtime_ms,
+        "downtime_net_ms": measured.downtime_net_ms,
+    }
+    context.stores.journal.note(migration.id, "observed", text, facts)
 
 
 _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {

@@ -179,6 +179,7 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         encryption=conf.migration_encryption,
         lease_s=ours.lease_s,
         host_down_s=ours.host_down_s,
+        rescue_over_control=ours.rescue_over_control,
         max_migrations=ours.max_migrations,
         max_outgoing=ours.max_outgoing,
         max_incoming=ours.max_incoming,

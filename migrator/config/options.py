@@ -124,6 +124,12 @@ CONDUCTOR_OPTS = [
         max=300.0,
         help="Seconds after which the migrations of a conductor that died are taken over.",
     ),
+    cfg.BoolOpt(
+        "rescue_over_control",
+        default=ConductorSettings.rescue_over_control,
+        help="Whether a post-copy that lost its link may go on over the control addresses, every other"
+        " try, encrypted as migration_encryption says.",
+    ),
     cfg.IntOpt(
         "max_migrations",
         default=ConductorSettings.max_migrations,

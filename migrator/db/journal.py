@@ -29,11 +29,13 @@ from migrator.db.migration_rows import MIGRATION, RETURNED, milestones
 from migrator.db.migration_store import led_by_nobody_but, unknown_migration
 from migrator.db.rows import AnyRow, change_columns, migration_from, to_column
 from migrator.db.tables import migrations
-from migrator.model import ActionRecord, Effect, Migration, Todo
+from migrator.model import ActionRecord, Effect, ForceMethod, Migration, Todo, Tuning
 from migrator.states import MigrationState, check_transition
 
 _TOLD = {"destination", "error_code"}
 """Changes worth a place in the history of states."""
+
+ANSWERED_NOT_YET = {"force_result": None, "force_why": None}
 
 FIRST_EPOCH = 1
 """Of whoever leads first; that a later one began is told in the history."""
@@ -182,14 +184,47 @@ class SqlJournal:
         )
         entry = Entry("action", f"{by} asked for an abort", {"action": "abort", "by": by})
         asked = self._write_and_tell(write, entry)
-        if asked is not None:
-            return asked
+        return asked or self._read(migration_id)
+
+    def _read(self, migration_id: str) -> Migration:
         with self._database.reader() as connection:
             query = select(*MIGRATION).where(migrations.c.id == migration_id)
             row = connection.execute(query).first()
         if row is None:
             raise unknown_migration(migration_id)
         return migration_from(row)
+
+    def ask_force(self, migration_id: str, method: ForceMethod, by: str) -> Migration:
+        """Record how it is to be brought to its end; of one that has ended nothing changes."""
+        write = (
+            update(migrations)
+            .where(migrations.c.id == migration_id, migrations.c.finished_at.is_(None))
+            .values(force_method=method.value, force_by=by, **ANSWERED_NOT_YET, **NEXT_EVENT)
+            .returning(*RETURNED)
+        )
+        text = f"{by} asked for it to be brought to its end (method {method})"
+        facts = {"action": "force_complete", "method": method.value, "by": by}
+        asked = self._write_and_tell(write, Entry("action", text, facts))
+        return asked or self._read(migration_id)
+
+    def ask_tuning(self, migration_id: str, tuning: Tuning, by: str) -> Migration:
+        """Record limits on top of those asked for before; of one that has ended nothing changes."""
+        unfinished = migrations.c.id == migration_id, migrations.c.finished_at.is_(None)
+        locked = select(migrations.c.tuning).where(*unfinished).with_for_update()
+        facts = {"action": "tune", "by": by, **to_column(tuning)}
+
+        def work(connection: Connection) -> Migration | None:
+            found = connection.execute(locked).first()
+            if found is None:
+                return None
+            grown = Tuning(**(found.tuning or {})).plus(tuning)
+            values = {"tuning": to_column(grown), **NEXT_EVENT}
+            write = update(migrations).where(*unfinished).values(values).returning(*RETURNED)
+            row = connection.execute(write).one()
+            self._append(connection, row, Entry("action", f"{by} set other limits", facts))
+            return migration_from(row)
+
+        return self._database.write(work) or self._read(migration_id)
 
     def note(
         self, migration_id: str, kind: str, text: str, facts: Mapping[str, Any] | None = None

@@ -32,6 +32,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 _JOURNAL_OWNED = frozenset(
     {"id", "instance_id", "state", "created_at", "request_id", "epoch", "leader", "abort_by"}
+    | {"force_by", "tuning"}
 )
 
 CHANGEABLE = frozenset(field.name for field in fields(Migration)) - _JOURNAL_OWNED

@@ -76,12 +76,10 @@ class Migration:
     attempt: int = 0
     abort_by: str | None = None
     """Who asked for the abort; None while nobody has."""
-<<<<<<< HEAD
     disk_pools: Mapping[str, str] = field(default_factory=dict)
     flatten: bool = False
     disks: tuple[DiskMove, ...] = ()
     """What becomes of each disk, once a destination was chosen."""
-=======
     force_method: ForceMethod | None = None
     """How it was asked to be brought to its end; None while nobody has."""
     force_by: str | None = None
@@ -91,7 +89,6 @@ class Migration:
     tuning: Tuning | None = None
     start_flags: tuple[str, ...] | None = None
     """What the transfer was started again with, the one time that was worth it."""
->>>>>>> cfb5e71 (Let a monitor act, and guard a transfer against what hangs)
     started_at: datetime | None = None
     switched_at: datetime | None = None
     finished_at: datetime | None = None

@@ -19,7 +19,6 @@ NO_CODES = frozenset[str]()
 RESERVED = {
     "claim.stale": "prepare_destination answers it once pins, pages and devices are claimed",
     "request.conflict": "the same request id with another request; needs the stored request's digest",
-    "transfer.lost": "a side that dies in post-copy",
 }
 """Codes of the documented contract that nothing raises yet, each with the reason it is kept."""
 

@@ -11,6 +11,14 @@ from migrator.messages import Steer, Steered
 from migrator.model import ForceMethod, Reason, StandingAsks, TransferPolicy
 
 POLL_S = 0.05
+ENDING = frozenset({"switching", "switch_under_way", "frozen_until_the_switch", "postcopy_runs"})
+"""Rules by which a monitor waits for an end that has begun."""
+WORDS = {
+    "force_deferred": "when its disks and its memory have been copied once",
+    "link_too_slow_to_force": "when anything gets across again",
+    "force_asked": "it has begun",
+    "switching": "it is about to switch",
+}
 DECIDED_AFTER = 2
 """Decisions until one must have seen what was asked: the first may have been under way."""
 
@@ -52,11 +60,17 @@ def refuse(asks: StandingAsks, policy: TransferPolicy | None) -> str | None:
 
 def _answer(transfer: Tracked) -> Steered:
     if transfer.forced_by or transfer.switching:
-        return Steered(result="accepted", why=transfer.forced_by or "post-copy has begun")
+        return Steered(result="accepted", why=_words(transfer.forced_by) or "post-copy has begun")
+    if transfer.waits_for in ENDING:
+        return Steered(result="accepted", why=_words(transfer.waits_for))
     if transfer.ended.is_set:
         return Steered(result="ended", why="the transfer has just ended")
-    why = transfer.waits_for.replace("_", " ") or "its monitor has not looked yet"
+    why = _words(transfer.waits_for) or "its monitor has not looked yet"
     return Steered(result="deferred", why=why)
+
+
+def _words(rule: str) -> str:
+    return WORDS.get(rule, rule.replace("_", " "))
 
 
 def _find(host: AgentContext, request: Steer) -> Tracked | None:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.outcome import Judgement, Side, Verdict, judge, side_of_destination
 from migrator.conductor.run import Run
+from migrator.conductor.steps.asking import Told, hand_on, told_at_start
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.commit import USER_PAUSED, USER_RESUMED, paused_on_its_way
-from migrator.conductor.steps.start_transfer import abort
+from migrator.conductor.steps.postcopy import (
+    Rescue,
+    begin,
+    flows,
+    go_on,
+    interrupt,
+    is_lost,
+    lose,
+    try_rescue,
+)
+from migrator.conductor.steps.start_transfer import (
+    SPLIT,
+    abort,
+    start_again,
+    unfreeze_destination,
+)
 from migrator.errors import Broken, Refused, Transient
-from migrator.messages import DomainEvent, Inspected, InstanceRef, TransferEnded
+from migrator.messages import DomainEvent, Inspected, InstanceRef, TransferEnded, TransferView
 from migrator.model import Phase
+from migrator.states import POSTCOPY_STATES, MigrationState
 
 QUIET_S = 5.0
 """Silence after which both hosts are asked: five missed progress reports."""
@@ -20,6 +38,10 @@ RESOLVING_S = 0.5
 """Between two looks while libvirt resolves what has ended."""
 AWAY_S = 1.0
 """Between two looks while a host does not answer."""
+HANGS_AFTER_S = 5.0
+"""After libvirt took an abort the call returns within 0.2 s, unless a destination's QEMU hangs."""
+PAGES_TELL = frozenset({Verdict.POSTCOPY, Verdict.POSTCOPY_PAUSED})
+SPLIT_EVENTS = frozenset({"postcopy", "postcopy_failed"})
 ENDINGS = frozenset({"stopped", "crashed", "shutdown"})
 """Events after which one side may have nothing left; the others are stations on the way."""
 
@@ -32,21 +54,24 @@ class _Seen:
     moved: bool = False
     """libvirt's call has returned and said so."""
     error: str | None = None
+    restart_with: Sequence[str] = ()
     abort_sent: bool = False
+    aborting_since: float | None = None
+    """libvirt took its monitor's abort then, and has not ended it."""
     look: bool = True
     away: frozenset[str] = frozenset()
     """Hosts that did not answer the last look."""
     attention: str | None = None
-    paused: bool = False
-    """A user has paused the guest on its way."""
+    told: Told = field(default_factory=Told)
+    rescue: Rescue = field(default_factory=Rescue)
 
 
 class AwaitTransfer(Step):
-    """Reads, and passes an operator's abort on; its undo is the transfer's."""
+    """Reads, and passes on what operators ask; its undo is the transfer's."""
 
     name = "await_transfer"
     abortable = False
-    needs = ("describe_source", "start_transfer")
+    needs = ("describe_source", "place", "prepare_destination", "render", "start_transfer")
 
     def __init__(self) -> None:
         self._interrupted = False
@@ -56,14 +81,16 @@ class AwaitTransfer(Step):
         # Right after a fresh start there is nothing to see yet; after an adoption there may be all.
         # An earlier leader may have raised the flag.
         flag = run.migration.attention
-        adopted = bool(results["start_transfer"]["adopted"])
-        paused = paused_on_its_way(run.migration)
-        look = adopted or flag is not None or self._interrupted
-        seen = _Seen(look=look, attention=flag, paused=paused)
+        begun = bool(results["start_transfer"]["adopted"]) or run.resumed or self._interrupted
+        seen = _Seen(look=begun or flag is not None, attention=flag)
         self._interrupted = True
+        if run.migration.start_flags is not None and run.migration.state is MigrationState.RUNNING:
+            start_again(run, results, run.migration.start_flags)
+        elif not begun:
+            seen.told = told_at_start(run)
         while True:
-            self._pass_abort_on(run, results, seen)
-            why = self._look(run, seen) if seen.look else None
+            self._pass_on(run, results, seen)
+            why = self._look(run, results, seen) if seen.look else None
             if why is not None:
                 return {"why": why}
             why = self._wait(run, seen)
@@ -72,8 +99,8 @@ class AwaitTransfer(Step):
 
     def _wait(self, run: Run, seen: _Seen) -> str | None:
         """Take one message; the reason when it alone proves the switch."""
-        hurry = seen.ended or seen.abort_sent
-        item = run.inbox.get(RESOLVING_S if hurry else AWAY_S if seen.away else QUIET_S)
+        hurry = seen.ended or seen.abort_sent or seen.aborting_since is not None
+        item = run.inbox.get(self._patience(run, seen, hurry))
         match item:
             case DomainEvent(event="resumed", detail="migrated") if item.host == run.destination:
                 # An agent repeats an arrival until it is heard, with what it sees by then: the
@@ -85,70 +112,152 @@ class AwaitTransfer(Step):
                 seen.look = True
             case DomainEvent(event="suspended", detail="migrated") if item.host == run.source:
                 run.context.mail.report_phase(run.migration.id, Phase.SWITCHOVER)
-            case DomainEvent() if item.event in ENDINGS:
+            case DomainEvent() if item.event in ENDINGS or item.detail in SPLIT_EVENTS:
                 seen.look = True
             case TransferEnded() if item.attempt == run.migration.attempt:
                 seen.ended, seen.moved, seen.error, seen.look = True, item.ok, item.error, True
+                seen.restart_with = item.restart_with
             case Wake():
                 run.reread()
                 seen.look = item.look
+                if item.rescue:
+                    seen.rescue.next_at, seen.look = 0.0, True
             case None:
                 run.reread()
                 silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
-                seen.look = hurry or bool(seen.away) or silent
+                split = run.migration.state in POSTCOPY_STATES
+                seen.look = hurry or bool(seen.away) or silent or split
         return None
 
-    def _look(self, run: Run, seen: _Seen) -> str | None:
+    def _patience(self, run: Run, seen: _Seen, hurry: bool) -> float:
+        """Seconds until the next look without a message."""
+        if hurry:
+            return RESOLVING_S
+        restless = bool(seen.away) or run.migration.state is MigrationState.POSTCOPY_PAUSED
+        return AWAY_S if restless or seen.rescue.lost_since is not None else QUIET_S
+
+    def _look(self, run: Run, results: Results, seen: _Seen) -> str | None:
         """Read both hosts and the table; the reason when the guest has switched."""
         seen.look = False
         source, destination = (_inspect(run, host, seen) for host in (run.source, run.destination))
         transfer = source.transfer if source else None
+        if transfer is not None and transfer.attempt != run.migration.attempt:
+            transfer = None
         if transfer is not None:
-            _note_pause(run, seen, transfer.paused_by_user)
+            _note_pause(run, transfer.paused_by_user)
         if transfer is not None and transfer.ended:
             seen.ended, seen.moved = True, bool(transfer.ok)
             seen.error = seen.error or transfer.error
+            seen.restart_with = transfer.restart_with
+        self._end_what_hangs(run, seen, transfer)
         nobody_runs_it = source is not None and transfer is None
+        view = source.view if source else None
         judgement = judge(
-            source.view if source else None,
+            view,
             destination.view if destination else None,
             seen.ended or nobody_runs_it,
         )
-        return self._conclude(run, seen, judgement)
+        judgement = _by_its_pages(
+            judgement,
+            flows(seen.rescue, view, run.context.clock.monotonic())
+            if judgement.source in SPLIT
+            else None,
+        )
+        return self._conclude(run, results, seen, judgement)
 
-    def _conclude(self, run: Run, seen: _Seen, judgement: Judgement) -> str | None:
+    def _conclude(
+        self, run: Run, results: Results, seen: _Seen, judgement: Judgement
+    ) -> str | None:
         text = f"{judgement.why} (source {judgement.source}, destination {judgement.destination})"
         match judgement.verdict:
             case Verdict.FORWARD:
+                if judgement.source in SPLIT:
+                    begin(run, text)
                 return text
             case Verdict.SPLIT_BRAIN:
                 run.note("alarm", f"two were running: {text}")
                 return text
+            case Verdict.POSTCOPY | Verdict.POSTCOPY_PAUSED | Verdict.LOST:
+                return self._care_for_split(run, results, seen, judgement)
             case Verdict.GUEST_DIED if seen.moved:
                 return f"libvirt moved the guest, which has ended on {run.destination} since"
             case Verdict.GUEST_DIED:
                 raise Refused("guest.died", f"{text}; it is on {run.source} as it ended there")
             case Verdict.ROLL_BACK | Verdict.STOP_AND_ROLL_BACK:
-                run.refuse_if_aborted()
-                raise Broken(
-                    "transfer.failed",
-                    f"libvirt gave the transfer up: {seen.error or 'no reason given'}; "
-                    f"the guest runs on {run.source} as before",
-                )
+                self._came_to_nothing(run, results, seen, judgement)
             case Verdict.WAIT:
                 _say(run, seen, None)
             case _:
                 _say(run, seen, text)
         return None
 
-    def _pass_abort_on(self, run: Run, results: Results, seen: _Seen) -> None:
-        by = run.migration.abort_by
-        if by is None or seen.abort_sent:
+    def _care_for_split(
+        self, run: Run, results: Results, seen: _Seen, judgement: Judgement
+    ) -> str | None:
+        """The guest runs at the destination, and memory of it is still at the source."""
+        match judgement.verdict:
+            case Verdict.POSTCOPY:
+                go_on(run, seen.rescue, judgement.why)
+            case Verdict.POSTCOPY_PAUSED:
+                interrupt(run, seen.rescue, judgement)
+                try_rescue(run, seen.rescue, results)
+            case _ if is_lost(run, seen.rescue):
+                return lose(run, seen.rescue, judgement, results)
+        return None
+
+    def _came_to_nothing(
+        self, run: Run, results: Results, seen: _Seen, judgement: Judgement
+    ) -> None:
+        """The guest runs on the source and nothing is under way.
+
+        :raises Broken: ``transfer.failed``, unless its monitor wanted another attempt."""
+        run.refuse_if_aborted()
+        if seen.restart_with and run.migration.start_flags is None:
+            if judgement.verdict is Verdict.ROLL_BACK:
+                start_again(run, results, seen.restart_with)
+                seen.ended = seen.moved = False
+                seen.error, seen.restart_with, seen.aborting_since = None, (), None
             return
-        seen.abort_sent = seen.look = True
-        answer = abort(run, results)
-        run.record("abort", "operator", by, answer.result)
-        seen.ended = seen.ended or answer.result == "aborted"
+        raise Broken(
+            "transfer.failed",
+            f"libvirt gave the transfer up: {seen.error or 'no reason given'}; "
+            f"the guest runs on {run.source} as before",
+        )
+
+    def _end_what_hangs(self, run: Run, seen: _Seen, transfer: TransferView | None) -> None:
+        """Its monitor gave it up, libvirt agreed, and still it does not end."""
+        if transfer is None or transfer.ended or not transfer.abort_requested:
+            seen.aborting_since = None
+            return
+        now = run.context.clock.monotonic()
+        if seen.aborting_since is None:
+            seen.aborting_since = now
+        elif now - seen.aborting_since >= HANGS_AFTER_S:
+            unfreeze_destination(run)
+            seen.aborting_since = now
+
+    def _pass_on(self, run: Run, results: Results, seen: _Seen) -> None:
+        """An abort, or what else was asked."""
+        by = run.migration.abort_by
+        if by is None:
+            hand_on(run, seen.told)
+        elif not seen.abort_sent:
+            seen.abort_sent = seen.look = True
+            answer = abort(run, results)
+            run.record("abort", "operator", by, answer.result)
+            seen.ended = seen.ended or answer.result == "aborted"
+
+
+def _by_its_pages(judgement: Judgement, flowing: bool | None) -> Judgement:
+    """libvirt says "failed" of a post-copy whose pages still flow, when a daemon died, and says it of
+    one that was broken on purpose: the pages tell which."""
+    if judgement.source is not Side.POSTCOPY_FAILED or judgement.verdict not in PAGES_TELL:
+        return judgement
+    if flowing is None:
+        return judgement
+    if flowing:
+        return replace(judgement, verdict=Verdict.POSTCOPY, why="pages still flow")
+    return replace(judgement, verdict=Verdict.POSTCOPY_PAUSED, why="pages do not flow")
 
 
 def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:
@@ -165,10 +274,10 @@ def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:
     return answer
 
 
-def _note_pause(run: Run, seen: _Seen, paused: bool) -> None:
+def _note_pause(run: Run, paused: bool) -> None:
     """In the record, so that whoever commits knows, after a restart as well."""
-    if paused != seen.paused:
-        seen.paused = paused
+    run.reread()
+    if paused != paused_on_its_way(run.migration):
         action, result = (
             (USER_PAUSED, "kept for its arrival") if paused else (USER_RESUMED, "it runs again")
         )

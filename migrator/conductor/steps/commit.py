@@ -5,18 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from migrator.conductor.run import Run
+from migrator.conductor.steering import suspended
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.messages import SourceFacts
 from migrator.model import (
     AddTodo,
     DomainState,
     Effect,
+    Method,
     Migration,
     MoveDisks,
     SwitchOwner,
     TodoKind,
 )
-from migrator.states import MigrationState
+from migrator.states import POSTCOPY_STATES, MigrationState
 from migrator.storage.plan import copied
 from migrator.storage.tell import planned_volumes
 
@@ -32,6 +34,8 @@ class Commit(Step):
     needs = ("describe_source", "await_transfer")
 
     def execute(self, run: Run, results: Results) -> Result:
+        if run.migration.state is MigrationState.LOST:
+            return {}
         commit(run, results, results["await_transfer"]["why"])
         return {}
 
@@ -44,29 +48,20 @@ def paused_on_its_way(migration: Migration) -> bool:
 
 def commit(run: Run, results: Results, why: str) -> None:
     """Owner moved, claims swapped, what follows written down: one transaction."""
-    facts = msgspec.convert(results["describe_source"], SourceFacts)
     run.reread()
+    # In post-copy the destination owns the guest since it began.
+    split = run.migration.state in POSTCOPY_STATES
     run.move(
         MigrationState.SWITCHED,
         why,
         [
-            SwitchOwner(run.source, run.destination),
-            *_disk_effects(run),
+            *([] if split else new_owner(run)),
             AddTodo(TodoKind.FENCE_SOURCE, run.source),
-            AddTodo(
-                TodoKind.FINISH_DESTINATION,
-                run.destination,
-                {
-                    "persistent": facts.view.persistent,
-                    "autostart": facts.view.autostart,
-                    "expect_paused": facts.view.state is DomainState.PAUSED,
-                    "pause": paused_on_its_way(run.migration),
-                    "created": msgspec.to_builtins(planned_volumes(run.migration.disks)),
-                },
-            ),
+            finishing(run, results),
             AddTodo(TodoKind.RELEASE_SOURCE, run.source),
             *_what_is_left(run),
         ],
+        method=_method(run),
         attention=None,
         # Of a roll-back that found the guest there after all.
         error_code=None,
@@ -74,8 +69,26 @@ def commit(run: Run, results: Results, why: str) -> None:
     )
 
 
-def _disk_effects(run: Run) -> list[Effect]:
-    return [MoveDisks(run.migration.disks)] if run.migration.disks else []
+def new_owner(run: Run) -> list[Effect]:
+    """The destination has the guest from here on, and what its disks hold from now."""
+    owner = SwitchOwner(run.source, run.destination)
+    return [owner, MoveDisks(run.migration.disks)] if run.migration.disks else [owner]
+
+
+def finishing(run: Run, results: Results) -> AddTodo:
+    """Settling the guest at its destination."""
+    facts = msgspec.convert(results["describe_source"], SourceFacts)
+    return AddTodo(
+        TodoKind.FINISH_DESTINATION,
+        run.destination,
+        {
+            "persistent": facts.view.persistent,
+            "autostart": facts.view.autostart,
+            "expect_paused": facts.view.state is DomainState.PAUSED,
+            "pause": paused_on_its_way(run.migration),
+            "created": msgspec.to_builtins(planned_volumes(run.migration.disks)),
+        },
+    )
 
 
 def _what_is_left(run: Run) -> list[AddTodo]:
@@ -85,3 +98,9 @@ def _what_is_left(run: Run) -> list[AddTodo]:
         return []
     grace_s = run.context.settings.delete_grace_s
     return [AddTodo(TodoKind.DELETE_VOLUMES, run.source, {"volumes": volumes}, grace_s)]
+
+
+def _method(run: Run) -> Method | None:
+    if suspended(run.migration) and run.migration.method is Method.PRECOPY:
+        return Method.PAUSE
+    return run.migration.method

@@ -26,7 +26,7 @@ from migrator.model import (
     TakeClaim,
 )
 from migrator.scheduler.select import Judged
-from migrator.states import MigrationState
+from migrator.states import PAST_NO_RETURN, MigrationState
 from migrator.storage.plan import DiskWishes, copied
 from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
@@ -95,7 +95,7 @@ class Place(Step):
 
     def revert(self, run: Run, results: Results) -> None:
         destination = run.migration.destination
-        if destination is not None and run.migration.state is not MigrationState.SWITCHED:
+        if destination is not None and run.migration.state not in PAST_NO_RETURN:
             run.update([DropClaim(destination)])
 
     def _claim(self, run: Run, facts: SourceFacts, judged: Judged) -> Transient | None:

@@ -12,7 +12,7 @@ from migrator.errors import Refused, Transient
 from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
 from migrator.model import AddTodo, TodoKind
-from migrator.states import MigrationState
+from migrator.states import PAST_NO_RETURN, MigrationState
 from migrator.storage.tell import planned_volumes
 
 DEADLINE_S = 60.0
@@ -48,7 +48,7 @@ class PrepareDestination(Step):
         return pack(run.persist(lambda: send(host, ask, request)))
 
     def revert(self, run: Run, results: Results) -> None:
-        if run.migration.state is MigrationState.SWITCHED:
+        if run.migration.state in PAST_NO_RETURN:
             return
         host = run.destination
         try:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from migrator.conductor.outcome import Verdict, judge
+from migrator.conductor.outcome import (
+    Side,
+    Verdict,
+    judge,
+    side_of_destination,
+    side_of_source,
+)
 from migrator.conductor.run import Run, send
+from migrator.conductor.steering import standing, suspended
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit
-from migrator.conductor.steps.place import Placed
-from migrator.conductor.transfer_plan import (
-    DiskCopy,
-    needs_synchronous_writes,
-    start_flags,
-)
-from migrator.errors import Transient
+from migrator.conductor.steps.render import Render
+from migrator.conductor.steps.transfer_plan import plan_of, policy_of
+from migrator.errors import Fenced, Refused, Transient
 from migrator.messages import (
     Abort,
     Aborted,
-    DestinationPrepared,
     InstanceRef,
     SourceFacts,
-    TransferPlan,
+    TransferStarted,
+    UndoDestination,
 )
 from migrator.messages import StartTransfer as Ask
-from migrator.model import TransferPolicy
-from migrator.states import MigrationState
+from migrator.states import PAST_NO_RETURN, MigrationState
 
 DEADLINE_S = 60.0
 """Until libvirt shows the job: it first starts a QEMU on the destination (0.2 s idle, many loaded)."""
-ABORT_DEADLINE_S = 60.0
-"""An abort is done when the migrate call has returned; measured 0.1 s, 12 s with a frozen QEMU."""
+ABORT_DEADLINE_S = 10.0
+"""An abort is done when the migrate call has returned; measured 0.1 s. With a destination's QEMU that
+hangs it never does."""
+DESTROY_DEADLINE_S = 40.0
+"""A QEMU that hangs is killed hard by libvirt after 11.6 s."""
+SPLIT = frozenset({Side.POSTCOPY, Side.POSTCOPY_FAILED})
 
 
 class StartTransfer(Step):
@@ -44,18 +52,7 @@ class StartTransfer(Step):
             return {"adopted": True}
         run.reread()
         run.refuse_if_aborted()
-        facts = msgspec.convert(results["describe_source"], SourceFacts)
-        request = Ask(
-            **run.head(run.source, self.name, DEADLINE_S),
-            plan=self._plan(run, facts, results),
-            autostart=facts.view.autostart,
-            policy=_policy(run),
-        )
-        ask = run.context.agents.start_transfer
-        # A call that timed out may have started it: adopt-or-start tells, so ask until answered.
-        started = run.until_answered(
-            f"{run.source} to start the transfer", lambda: send(run.source, ask, request)
-        )
+        started = start(run, results)
         run.move(
             MigrationState.RUNNING,
             "the source's libvirt was transferring already"
@@ -66,44 +63,38 @@ class StartTransfer(Step):
         return pack(started)
 
     def revert(self, run: Run, results: Results) -> None:
-        if run.migration.state is MigrationState.SWITCHED:
+        if run.migration.state in PAST_NO_RETURN:
             return
         if not _has_moved(run, abort(run, results)):
             return
         run.note("alarm", "the guest had switched when the transfer was to be undone")
         commit(run, results, "found on the destination while rolling back")
 
-    def _plan(self, run: Run, facts: SourceFacts, results: Results) -> TransferPlan:
-        prepared = msgspec.convert(results["prepare_destination"], DestinationPrepared)
-        placed = msgspec.convert(results["place"], Placed)
-        rendered = results["render"]
-        encryption = run.context.settings.encryption
-        disks = _disks(run, placed)
-        return TransferPlan(
-            peer_uri=placed.destination.peer_uri,
-            migrate_uri=prepared.migrate_uri,
-            listen_address=prepared.listen_address,
-            destination_xml=rendered["destination_xml"],
-            persistent_xml=rendered["persistent_xml"],
-            flags=start_flags(facts.view.persistent, encryption, disks),
-            bandwidth_mib_s=run.migration.bandwidth_mib_s,
-            disks_uri=prepared.disks_uri,
-            migrate_disks=disks.targets,
-            tls_destination=run.destination if encryption == "required" else None,
-        )
 
-
-def _disks(run: Run, placed: Placed) -> DiskCopy:
-    limit = run.context.settings.synchronous_writes_mib_s
-    synchronous = needs_synchronous_writes(
-        placed.disks, placed.write_rates, limit, run.migration.bandwidth_mib_s
+def start(run: Run, results: Results) -> TransferStarted:
+    """Adopt-or-start tells of a call that timed out whether it has begun, so ask until answered."""
+    facts = msgspec.convert(results["describe_source"], SourceFacts)
+    request = Ask(
+        **run.head(run.source, StartTransfer.name, DEADLINE_S),
+        plan=plan_of(run, results),
+        autostart=facts.view.autostart,
+        policy=policy_of(run),
+        asks=standing(run.migration),
     )
-    return DiskCopy(placed.needs_unsafe, placed.disks, synchronous)
+    ask = run.context.agents.start_transfer
+    return run.until_answered(
+        f"{run.source} to start the transfer", lambda: send(run.source, ask, request)
+    )
 
 
-def _policy(run: Run) -> TransferPolicy | None:
-    profile = run.migration.profile
-    return None if profile is None else TransferPolicy(profile)
+def start_again(run: Run, results: Results, flags: Sequence[str]) -> None:
+    """Another attempt, with flags that libvirt takes at the start only; once per migration."""
+    if run.migration.start_flags is None:
+        run.note("step", f"starting the transfer again with {', '.join(flags)}")
+        run.update(attempt=run.migration.attempt + 1, start_flags=tuple(flags))
+    # The mark in the destination's XML names the attempt.
+    rendered = Render().execute(run, results)
+    start(run, {**results, Render.name: rendered})
 
 
 def _has_moved(run: Run, answer: Aborted) -> bool:
@@ -112,6 +103,7 @@ def _has_moved(run: Run, answer: Aborted) -> bool:
     :raises Transient: ``guest.state_unknown`` while neither host has it for certain.
     """
     if answer.result == "too_late":
+        _wait_for_pages(answer)
         return True
     if answer.view is None or answer.view.active:
         return False
@@ -131,6 +123,18 @@ def _has_moved(run: Run, answer: Aborted) -> bool:
     return judgement.verdict is Verdict.FORWARD
 
 
+def _wait_for_pages(answer: Aborted) -> None:
+    """A commit fences the source, which must not happen while the guest needs memory from there.
+
+    :raises Transient: ``guest.state_unknown``."""
+    view = answer.view
+    if view is not None and view.active and side_of_source(view) in SPLIT:
+        raise Transient(
+            "guest.state_unknown",
+            "the guest runs at the destination and still fetches its memory from the source",
+        )
+
+
 def abort(run: Run, results: Results) -> Aborted:
     """Stop the transfer and restore the source; waits for the source as long as it takes."""
     facts = msgspec.convert(results["describe_source"], SourceFacts)
@@ -139,7 +143,38 @@ def abort(run: Run, results: Results) -> Aborted:
         request = Abort(
             **run.head(run.source, f"abort-{run.migration.attempt}", ABORT_DEADLINE_S),
             autostart=facts.view.autostart,
+            suspended=suspended(run.migration),
         )
-        return send(run.source, run.context.agents.abort, request)
+        try:
+            return send(run.source, run.context.agents.abort, request)
+        except Transient as stuck:
+            if stuck.code == "guest.state_unknown":
+                unfreeze_destination(run)
+            raise
 
     return run.until_answered(f"{run.source} to stop the transfer", ask)
+
+
+def unfreeze_destination(run: Run) -> bool:
+    """A transfer that does not end though libvirt took its abort waits for a destination's QEMU that
+    hangs. That QEMU holds a half of a guest which runs on the source: destroying it ends the wait.
+
+    Never the side that owns the guest: both are looked at just before. Whether it was done.
+    """
+    request = InstanceRef(instance_id=run.migration.instance_id)
+    try:
+        here = run.context.agents.inspect(run.source, request)
+        there = run.context.agents.inspect(run.destination, request)
+        owned = side_of_source(here.view) in (Side.RUNNING, Side.RESUMED)
+        if not owned or side_of_destination(there.view) is not Side.IN_TRANSIT:
+            return False
+        step = f"unfreeze-{int(run.context.clock.monotonic() * 1000)}"
+        undo = UndoDestination(**run.head(run.destination, step, DESTROY_DEADLINE_S))
+        removed = send(run.destination, run.context.agents.undo_destination, undo).removed
+    except (Transient, Refused) as error:
+        if isinstance(error, Fenced):
+            raise
+        run.note("step", f"the destination's half could not be destroyed: {error.message}")
+        return False
+    run.note("alarm", f"the destination's QEMU hung; destroyed {', '.join(removed) or 'nothing'}")
+    return True

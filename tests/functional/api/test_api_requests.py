@@ -131,7 +131,9 @@ def test_events_are_read_in_pages(api: RunningApi) -> None:
     [
         ("GET", "/", 404, "route.unknown"),
         ("GET", "/v1/profiles", 404, "route.unknown"),
-        ("POST", "/v1/migrations/abcd/force-complete", 404, "route.unknown"),
+        ("POST", "/v1/migrations/abcd/explode", 404, "route.unknown"),
+        ("POST", "/v1/migrations/abcd/force-complete", 404, "migration.unknown"),
+        ("POST", "/v1/migrations/abcd/tune", 400, "request.invalid"),
         ("DELETE", "/v1/hosts", 405, "route.unknown"),
         ("PUT", "/v1/migrations", 405, "route.unknown"),
         ("BREW", "/v1/hosts", 400, "request.invalid"),

@@ -133,10 +133,11 @@ class Undoing:
     def __init__(self, here: DomainView, there: DomainView) -> None:
         self.migration = SimpleNamespace(
             attempt=1,
-            instance_id="g1",
-            state=MigrationState.ROLLING_BACK,
             actions=(),
             disks=(),
+            method=None,
+            instance_id="g1",
+            state=MigrationState.ROLLING_BACK,
         )
         agents = SimpleNamespace(
             abort=lambda host, request: Aborted(result="aborted", view=here),

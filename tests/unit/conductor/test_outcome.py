@@ -11,7 +11,7 @@ from tests.unit.conductor.domain_views import JOB, every_view, read
 
 W, F, R = Verdict.WAIT, Verdict.FORWARD, Verdict.ROLL_BACK
 S, D, B = Verdict.STOP_AND_ROLL_BACK, Verdict.GUEST_DIED, Verdict.SPLIT_BRAIN
-P, PP, U = Verdict.POSTCOPY, Verdict.POSTCOPY_PAUSED, Verdict.UNDECIDABLE
+P, PP, U, L = Verdict.POSTCOPY, Verdict.POSTCOPY_PAUSED, Verdict.UNDECIDABLE, Verdict.LOST
 
 SEEN: list[tuple[str, str, Verdict, Verdict]] = [
     # source, destination, verdict while the call or a job goes on, verdict when neither does
@@ -99,8 +99,17 @@ SEEN: list[tuple[str, str, Verdict, Verdict]] = [
     ("paused(migration)", "running(postcopy)", P, P),
     ("paused(postcopy)", "paused(postcopy)", P, P),
     ("paused(postcopy)", "running(migrated)", F, F),
-    ("paused(postcopy)", "running(unpaused)", F, F),
-    ("paused(postcopy)", "paused(user)", F, F),
+    # paused, or paused and resumed, over there by its user: its pages still come
+    ("paused(postcopy)", "running(unpaused)", P, P),
+    ("paused(postcopy)", "paused(user)", P, P),
+    # read in two moments: the source before the switch
+    ("running(booted)", "running(postcopy)", P, U),
+    ("paused(user)", "running(postcopy)", P, U),
+    # the destination's QEMU was killed
+    ("paused(postcopy)", "shutoff(other)", L, L),
+    ("paused(postcopy)", "absent", L, L),
+    ("paused(postcopy_failed)", "shutoff(other)", L, L),
+    ("paused(postcopy_failed)", "absent", L, L),
     ("paused(postcopy)", "?", P, P),
     ("?", "running(postcopy)", P, P),
     ("paused(postcopy)", "running(postcopy_failed)", PP, PP),
@@ -110,13 +119,14 @@ SEEN: list[tuple[str, str, Verdict, Verdict]] = [
     # the destination's libvirtd was killed: the source says "failed" although pages still flow
     ("paused(postcopy_failed)", "running(postcopy)", P, P),
     ("paused(postcopy_failed)", "running(migrated)", F, F),
-    ("paused(postcopy_failed)", "running(unpaused)", F, F),
-    ("paused(postcopy_failed)", "paused(user)", F, F),
+    ("paused(postcopy_failed)", "running(unpaused)", P, P),
+    ("paused(postcopy_failed)", "paused(user)", P, P),
     ("paused(postcopy_failed)", "?", PP, PP),
     ("?", "running(postcopy_failed)", PP, PP),
-    ("absent", "running(postcopy_failed)", PP, PP),
+    # the source's QEMU was killed: what runs over there waits for its pages for ever
+    ("absent", "running(postcopy_failed)", L, L),
     ("absent", "running(postcopy)", PP, PP),
-    ("shutoff(crashed)", "running(postcopy_failed)", PP, PP),
+    ("shutoff(crashed)", "running(postcopy_failed)", L, L),
     ("shutoff(crashed)", "running(postcopy)", PP, PP),
 ]
 
