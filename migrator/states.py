@@ -78,6 +78,10 @@ TRANSITIONS: Mapping[tuple[MigrationState, MigrationState], str] = {
     (_S.AWAITING_CONFIRM, _S.COMPLETED): "confirmed, by an operator or by time; source released",
     (_S.AWAITING_CONFIRM, _S.REVERTING): "an operator wants the guest back on the source",
     (_S.REVERTING, _S.REVERTED): "the guest is on the source again, the destination is clean",
+    (
+        _S.ROLLING_BACK,
+        _S.SCHEDULING,
+    ): "undone before anything moved: what was claimed was taken meanwhile; the next candidate",
     (_S.ROLLING_BACK, _S.FAILED): "undone; the guest is where it was",
     (_S.ROLLING_BACK, _S.CANCELLED): "undone at an operator's request; the guest is where it was",
     (_S.ROLLING_BACK, _S.SWITCHED): "the guest was found running on the destination after all",

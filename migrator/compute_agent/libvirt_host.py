@@ -50,6 +50,18 @@ def topology(conn: libvirt.virConnect) -> HostTopology:
     return host_topology.topology(conn.getCapabilities(), _pci_devices(conn))
 
 
+def free_pages(conn: libvirt.virConnect) -> dict[tuple[int, int], int]:
+    """(cell, size in KiB) -> huge pages nothing uses; empty where a host has none of any size."""
+    cells = host_topology.topology(conn.getCapabilities(), ()).cells
+    found: dict[tuple[int, int], int] = {}
+    for cell in cells:
+        sizes = [pool.size_kib for pool in cell.pages]
+        if sizes:
+            free = conn.getFreePages(sizes, cell.id, 1)
+            found |= {(cell.id, size): int(free[cell.id][size]) for size in sizes}
+    return found
+
+
 def _pci_devices(conn: libvirt.virConnect) -> Iterator[str]:
     """None where libvirt has no node device driver."""
     try:

@@ -84,6 +84,9 @@ class LibvirtHypervisor:
     def topology(self) -> HostTopology:
         return self._inventory.call("reading the host's topology", host.topology, PROBE_S)
 
+    def free_pages(self) -> Mapping[tuple[int, int], int]:
+        return self._inventory.call("counting free pages", host.free_pages, PROBE_S)
+
     def list_domains(self) -> Sequence[DomainSummary]:
         return self._inventory.call("listing domains", domains.list_domains)
 

@@ -136,6 +136,10 @@ class Hypervisor(Protocol):
         run or libvirt is busy with it."""
         ...
 
+    def free_pages(self) -> Mapping[tuple[int, int], int]:
+        """(cell, size in KiB) -> huge pages nothing uses, of every size :meth:`topology` tells."""
+        ...
+
     def active_networks(self) -> Sequence[str]: ...
 
     def job(self, instance_id: str) -> JobSample | None:

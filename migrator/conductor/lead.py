@@ -11,10 +11,14 @@ from migrator.conductor.flow import ROLLS_BACK, flag, remembered_error, run_flow
 from migrator.conductor.ports import Lead
 from migrator.conductor.run import Run
 from migrator.errors import Fenced, MigratorError, Refused, Transient
-from migrator.model import DropClaim, Migration
+from migrator.model import DropClaim, Migration, Mode
 from migrator.states import MigrationState
 
 LOG = logging.getLogger(__name__)
+
+STALE = "claim.stale"
+MOST_STALE = 4
+"""Hosts given up because others were faster by hand; a fleet that is driven that hard is not ours."""
 
 
 def lead(
@@ -52,8 +56,40 @@ def _drive(run: Run) -> None:
         run.move(MigrationState.SCHEDULING, f"led by {run.lead.leader}")
     else:
         run.resumed = True
-    if not run_flow(run):
-        finish_undone(run)
+    while not run_flow(run):
+        if not _place_again(run):
+            finish_undone(run)
+            return
+
+
+def _place_again(run: Run) -> bool:
+    """What was claimed was somebody else's by the time it was to be used, and nothing had moved: look
+    for another host, a few times. The flow begins anew; the host is remembered with the migration."""
+    run.reread()
+    migration = run.migration
+    error = run.error or remembered_error(migration)
+    host = migration.destination
+    if (
+        error.code != STALE
+        or migration.state is not MigrationState.ROLLING_BACK
+        or migration.mode is not Mode.AUTO
+        or host is None
+        or len(migration.avoided) >= MOST_STALE
+    ):
+        return False
+    run.context.stores.journal.flow_backend(run.lead).get_connection().clear_all()
+    run.move(
+        MigrationState.SCHEDULING,
+        f"{error.message}; looking for another host",
+        [DropClaim(host)],
+        destination=None,
+        avoided=(*migration.avoided, host),
+        error_code=None,
+        error=None,
+    )
+    run.error = None
+    run.resumed = False
+    return True
 
 
 def finish_undone(run: Run) -> None:

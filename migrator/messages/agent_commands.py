@@ -11,6 +11,7 @@ from migrator.messages.storage import PlannedVolume
 from migrator.model import (
     DomainView,
     StandingAsks,
+    Placement,
     Statistics,
     TransferPolicy,
 )
@@ -49,6 +50,8 @@ class PrepareDestination(Command, frozen=True):
     create: list[PlannedVolume] = msgspec.field(default_factory=list)
     """Volumes to be made for disks that are copied. One of that name that is not this migration's is
     refused (``volume.exists``) and stays as it is."""
+    placement: Placement | None = None
+    """What was claimed; looked for once more among what is really there (``claim.stale``)."""
 
 
 class DestinationPrepared(Message, frozen=True):

@@ -71,6 +71,8 @@ class Migration:
     """As resolved when it was asked for; None for one that an older release accepted."""
     source: str | None = None
     destination: str | None = None
+    avoided: tuple[str, ...] = ()
+    """Hosts that had been taken by others when it came to it; not tried again."""
     epoch: int = 0
     leader: str | None = None
     attempt: int = 0

@@ -153,6 +153,10 @@ class FakeHypervisor(FakeSteering, FakeCopies):
         self._enter("topology")
         return self.parts
 
+    def free_pages(self) -> Mapping[tuple[int, int], int]:
+        self._enter("free_pages")
+        return dict(self.pages_free)
+
     def list_domains(self) -> Sequence[DomainSummary]:
         self._enter("list_domains")
         with self.fleet.lock:

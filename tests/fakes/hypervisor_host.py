@@ -60,6 +60,7 @@ class FakeHost:
             machines=tuple(Machines(facts.arch, kind, MACHINES) for kind in ("kvm", "qemu")),
         )
         self.parts = one_cell(facts.cpus, facts.memory_mib)
+        self.pages_free: dict[tuple[int, int], int] = {}
         self.domains: dict[str, FakeDomain] = {}
         self.pools = FakePools(self.host_uuid, fleet.concurrency.fresh_id())
         self.machines: tuple[str, ...] = MACHINES

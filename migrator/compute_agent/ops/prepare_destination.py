@@ -6,6 +6,7 @@ from migrator.addresses import address, stream_uri
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.made_volumes import make
 from migrator.compute_agent.marking import is_marked
+from migrator.compute_agent.staleness import Reality, taken_meanwhile
 from migrator.errors import Refused
 from migrator.messages import DestinationPrepared, PrepareDestination
 from migrator.model import DomainState
@@ -13,12 +14,13 @@ from migrator.model import DomainState
 
 def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
     """:raises Refused: ``destination.domain_exists``, ``pool.missing``, ``pool.cannot``,
-    ``volume.missing``, ``volume.exists``, ``network.missing``, ``config.invalid``."""
+    ``volume.missing``, ``volume.exists``, ``network.missing``, ``config.invalid``, ``claim.stale``."""
     listen = _listen_address("migration_address", request.migration_address)
     disks_uri = None
     if request.create:
         disks_uri = stream_uri(_listen_address("disk_address", request.disk_address))
     _check_nothing_there(host, request)
+    _check_claim(host, request)
     for pool in request.pools:
         host.hypervisor.refresh_pool(pool)
     for pool, volume in request.volumes:
@@ -56,6 +58,27 @@ def _listen_address(name: str, configured: str) -> str:
             "config.invalid",
             f"the host's {name} cannot be listened on: {error}. Correct the configuration.",
         ) from error
+
+
+def _check_claim(host: AgentContext, request: PrepareDestination) -> None:
+    placement = request.placement
+    if placement is None or not (
+        placement.own_cpus or placement.blocked_cpus or placement.devices or placement.pages
+    ):
+        return
+    domains = host.hypervisor.list_domains()
+    now = Reality(
+        topology=host.hypervisor.topology(),
+        others=[each for each in domains if each.id != request.instance_id],
+        free_pages=host.hypervisor.free_pages() if placement.pages else {},
+    )
+    taken = taken_meanwhile(placement, now)
+    if taken:
+        raise Refused(
+            "claim.stale",
+            f"what was claimed on {host.settings.host} is taken by now: {'; '.join(taken)}",
+            taken=taken,
+        )
 
 
 def _check_nothing_there(host: AgentContext, request: PrepareDestination) -> None:
