@@ -67,15 +67,13 @@ class PostgresServer:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.home)
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The address of an empty database on a server of our own."""
+@contextlib.contextmanager
+def private_postgres() -> Iterator[str | None]:
+    """The address of an empty database on a server of our own; None where it is not installed."""
     programs = _server_programs()
     if programs is None:
-        reason = "PostgreSQL is not installed: apt-get install postgresql"
-        if any(os.environ.get(variable) for variable in REQUIRED_BY):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        yield None
+        return
     home = Path(tempfile.mkdtemp(prefix="migrator-pg-"))
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
@@ -89,6 +87,18 @@ def postgres_url() -> Iterator[str]:
         yield server.url
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of an empty database on a server of our own."""
+    with private_postgres() as url:
+        if url is None:
+            reason = "PostgreSQL is not installed: apt-get install postgresql"
+            if any(os.environ.get(variable) for variable in REQUIRED_BY):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield url
 
 
 @pytest.fixture(scope="session")
