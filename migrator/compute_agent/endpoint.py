@@ -8,10 +8,12 @@ from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.gate import CommandGate
 from migrator.compute_agent.ops import (
     abort,
+    attach_devices,
     check_destination,
     check_source,
     delete_volumes,
     describe_source,
+    detach_devices,
     fence_source,
     finish_destination,
     inspect,
@@ -26,6 +28,7 @@ from migrator.compute_agent.ops import (
 from migrator.messages import (
     Abort,
     Aborted,
+    AttachDevices,
     CheckDestination,
     CheckSource,
     DeleteVolumes,
@@ -33,6 +36,9 @@ from migrator.messages import (
     DestinationFinished,
     DestinationPrepared,
     DestinationUndone,
+    DetachDevices,
+    DevicesAttached,
+    DevicesDetached,
     Empty,
     FenceSource,
     FinishDestination,
@@ -81,6 +87,12 @@ class AgentEndpoint:
     def prepare_destination(self, request: PrepareDestination) -> DestinationPrepared:
         work = partial(prepare_destination.run, self._host)
         return self._gate.run("prepare_destination", request, work)
+
+    def detach_devices(self, request: DetachDevices) -> DevicesDetached:
+        return self._gate.run("detach_devices", request, partial(detach_devices.run, self._host))
+
+    def attach_devices(self, request: AttachDevices) -> DevicesAttached:
+        return self._gate.run("attach_devices", request, partial(attach_devices.run, self._host))
 
     def start_transfer(self, request: StartTransfer) -> TransferStarted:
         return self._gate.run("start_transfer", request, partial(start_transfer.run, self._host))

@@ -22,6 +22,7 @@ from functools import partial
 
 from migrator.compute_agent import libvirt_changes as changes
 from migrator.compute_agent import libvirt_copying as copying
+from migrator.compute_agent import libvirt_devices as devices
 from migrator.compute_agent import libvirt_domains as domains
 from migrator.compute_agent import libvirt_host as host
 from migrator.compute_agent import libvirt_tuning as tuning
@@ -195,6 +196,14 @@ class LibvirtHypervisor:
     def set_mark(self, instance_id: str, mark: AttemptMark | None) -> None:
         work = partial(changes.set_mark, instance_id=instance_id, mark=mark)
         self._control.call(f"marking {instance_id}", work, BLOCKED_S)
+
+    def attach_device(self, instance_id: str, device_xml: str) -> None:
+        work = partial(devices.attach_device, instance_id=instance_id, device_xml=device_xml)
+        self._control.call(f"attaching a device to {instance_id}", work, BLOCKED_S)
+
+    def detach_device(self, instance_id: str, device_xml: str) -> None:
+        work = partial(devices.detach_device, instance_id=instance_id, device_xml=device_xml)
+        self._control.call(f"detaching a device from {instance_id}", work, BLOCKED_S)
 
     def set_autostart(self, instance_id: str, autostart: bool) -> None:
         work = partial(changes.set_autostart, instance_id=instance_id, autostart=autostart)

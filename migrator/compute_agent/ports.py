@@ -226,6 +226,19 @@ class Hypervisor(Protocol):
         :raises Refused: ``guest.not_active`` when there is no domain to mark."""
         ...
 
+    def attach_device(self, instance_id: str, device_xml: str) -> None:
+        """Plug a device into the running guest; its definition stays.
+
+        :raises Refused: ``guest.not_active``."""
+        ...
+
+    def detach_device(self, instance_id: str, device_xml: str) -> None:
+        """Ask the running guest to let go of a device: it is gone once the guest has. Success for one
+        it does not have.
+
+        :raises Refused: ``guest.not_active``."""
+        ...
+
     def set_autostart(self, instance_id: str, autostart: bool) -> None: ...
 
     def migrate(self, instance_id: str, plan: TransferPlan) -> None:

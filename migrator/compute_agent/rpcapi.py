@@ -12,6 +12,7 @@ from migrator.messages import (
     RPC_VERSION,
     Abort,
     Aborted,
+    AttachDevices,
     CheckDestination,
     CheckSource,
     DeleteVolumes,
@@ -19,6 +20,9 @@ from migrator.messages import (
     DestinationFinished,
     DestinationPrepared,
     DestinationUndone,
+    DetachDevices,
+    DevicesAttached,
+    DevicesDetached,
     Empty,
     FenceSource,
     FinishDestination,
@@ -61,6 +65,8 @@ class AgentApi(Protocol):
     def prepare_destination(
         self, host: str, request: PrepareDestination
     ) -> DestinationPrepared: ...
+    def detach_devices(self, host: str, request: DetachDevices) -> DevicesDetached: ...
+    def attach_devices(self, host: str, request: AttachDevices) -> DevicesAttached: ...
     def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted: ...
     def steer(self, host: str, request: Steer) -> Steered: ...
     def resume_postcopy(self, host: str, request: ResumePostcopy) -> PostcopyResumed: ...
@@ -111,6 +117,12 @@ class AgentClient:
         return self._command(
             host, "prepare_destination", request, request.deadline_s, DestinationPrepared
         )
+
+    def detach_devices(self, host: str, request: DetachDevices) -> DevicesDetached:
+        return self._command(host, "detach_devices", request, request.deadline_s, DevicesDetached)
+
+    def attach_devices(self, host: str, request: AttachDevices) -> DevicesAttached:
+        return self._command(host, "attach_devices", request, request.deadline_s, DevicesAttached)
 
     def start_transfer(self, host: str, request: StartTransfer) -> TransferStarted:
         return self._command(host, "start_transfer", request, request.deadline_s, TransferStarted)

@@ -10,6 +10,7 @@ from migrator.messages.agent_reads import *  # noqa: F403
 from migrator.messages.base import *  # noqa: F403
 from migrator.messages.claims import *  # noqa: F403
 from migrator.messages.counted import *  # noqa: F403
+from migrator.messages.devices import *  # noqa: F403
 from migrator.messages.methods import *  # noqa: F403
 from migrator.messages.operators import *  # noqa: F403
 from migrator.messages.reports import *  # noqa: F403

@@ -39,6 +39,12 @@ from migrator.messages.claims import (
     HostDomains,
 )
 from migrator.messages.counted import Counted
+from migrator.messages.devices import (
+    AttachDevices,
+    DetachDevices,
+    DevicesAttached,
+    DevicesDetached,
+)
 from migrator.messages.operators import (
     AbortAnswer,
     AbortMigration,
@@ -91,6 +97,8 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("check_destination", CheckDestination, DestinationChecked),
     Method("check_source", CheckSource, SourceChecked),
     Method("prepare_destination", PrepareDestination, DestinationPrepared),
+    Method("detach_devices", DetachDevices, DevicesDetached),
+    Method("attach_devices", AttachDevices, DevicesAttached),
     Method("start_transfer", StartTransfer, TransferStarted),
     Method("steer", Steer, Steered),
     Method("resume_postcopy", ResumePostcopy, PostcopyResumed),

@@ -49,6 +49,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.compute_agent.fencing": Layer.POLICY,
     "migrator.compute_agent.monitor.actions": Layer.POLICY,
     "migrator.compute_agent.monitor.asks": Layer.POLICY,
+    "migrator.compute_agent.plugged": Layer.POLICY,
     "migrator.compute_agent.staleness": Layer.POLICY,
     "migrator.compute_agent.monitor.decide": Layer.POLICY,
     "migrator.compute_agent.monitor.judging": Layer.POLICY,

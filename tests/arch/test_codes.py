@@ -17,7 +17,6 @@ NO_CODES = frozenset[str]()
 """Texts that look like a code of one of our families and are none."""
 
 RESERVED = {
-    "claim.stale": "prepare_destination answers it once pins, pages and devices are claimed",
     "request.conflict": "the same request id with another request; needs the stored request's digest",
 }
 """Codes of the documented contract that nothing raises yet, each with the reason it is kept."""

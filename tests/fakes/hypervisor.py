@@ -34,6 +34,7 @@ from migrator.model import (
 from migrator.ports import Clock, Concurrency
 from tests.fakes.hypervisor_copies import FakeCopies
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
+from tests.fakes.hypervisor_host import without_device
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 from tests.fakes.hypervisor_signals import FAST, FakeTiming, Signal
 from tests.fakes.hypervisor_steering import FakeSteering
@@ -274,6 +275,22 @@ class FakeHypervisor(FakeSteering, FakeCopies):
             if mark is None and instance_id not in self.domains:
                 return
             self._without_job(instance_id).set_mark(mark)
+
+    def attach_device(self, instance_id: str, device_xml: str) -> None:
+        self._enter("attach_device")
+        with self.fleet.lock:
+            domain = self._active(instance_id)
+            assert domain.live_xml is not None
+            before, _, after = domain.live_xml.partition("<memballoon")
+            domain.live_xml = f"{before}{device_xml}\n    <memballoon{after}"
+
+    def detach_device(self, instance_id: str, device_xml: str) -> None:
+        self._enter("detach_device")
+        with self.fleet.lock:
+            domain = self._active(instance_id)
+            assert domain.live_xml is not None
+            if self.guests_let_go:
+                domain.live_xml = without_device(domain.live_xml, device_xml)
 
     def set_autostart(self, instance_id: str, autostart: bool) -> None:
         self._enter("set_autostart")

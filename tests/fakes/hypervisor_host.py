@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import msgspec
 
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.held import held
+from migrator.compute_agent.plugged import address_of
 from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
 from migrator.compute_agent.requested import requested
 from migrator.errors import Refused, Transient
@@ -23,6 +25,7 @@ from migrator.model import (
     HostFacts,
     HostTopology,
     Machines,
+    PciDevice,
     Reason,
     VolumeCopy,
 )
@@ -46,6 +49,18 @@ def one_cell(cpus: int, memory_mib: int) -> HostTopology:
     )
 
 
+def without_device(domain_xml: str, device_xml: str) -> str:
+    """A domain's XML without one device, told by its address on the host."""
+    root = ElementTree.fromstring(domain_xml)
+    devices = root.find("devices")
+    assert devices is not None
+    for device in list(devices):
+        text = ElementTree.tostring(device, encoding="unicode")
+        if device.find("source/address") is not None and address_of(text) == address_of(device_xml):
+            devices.remove(device)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 class FakeHost:
     """What :class:`tests.fakes.hypervisor.FakeHypervisor` stands on."""
 
@@ -60,6 +75,8 @@ class FakeHost:
             machines=tuple(Machines(facts.arch, kind, MACHINES) for kind in ("kvm", "qemu")),
         )
         self.parts = one_cell(facts.cpus, facts.memory_mib)
+        self.guests_let_go = True
+        """Guests unplug what they are asked to."""
         self.pages_free: dict[tuple[int, int], int] = {}
         self.domains: dict[str, FakeDomain] = {}
         self.pools = FakePools(self.host_uuid, fleet.concurrency.fresh_id())
@@ -93,6 +110,11 @@ class FakeHost:
             if guest.running:
                 self.emit(domain, "started", "booted")
         return guest.id
+
+    def have(self, cpus: int, devices: Sequence[PciDevice] = ()) -> None:
+        """Be a host with so many CPUs and these devices; before its agent looks."""
+        self.facts = replace(self.facts, cpus=cpus)
+        self.parts = replace(one_cell(cpus, self.facts.memory_mib), devices=tuple(devices))
 
     def retune(self, instance_id: str, cputune: str) -> None:
         """As by `virsh vcpupin --live`: libvirt tells nobody but those who listen for just that."""

@@ -1,0 +1,35 @@
+"""Give a running guest devices of this host, again or for the first time here."""
+
+from __future__ import annotations
+
+from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.plugged import address_of, host_devices
+from migrator.messages import AttachDevices, DevicesAttached
+from migrator.model import DomainSummary
+
+
+def run(host: AgentContext, request: AttachDevices) -> DevicesAttached:
+    """Those it does not have; nothing for a guest that does not run here.
+
+    :raises Transient: when libvirt cannot.
+    """
+    attached = attach_missing(host, request.instance_id, request.devices)
+    return DevicesAttached(attached=attached, seen=seen(host, request.instance_id))
+
+
+def seen(host: AgentContext, instance_id: str) -> DomainSummary | None:
+    """As inventory would tell of it now."""
+    domains = host.hypervisor.list_domains()
+    return next((each for each in domains if each.id == instance_id), None)
+
+
+def attach_missing(host: AgentContext, instance_id: str, devices: list[str]) -> list[str]:
+    """The addresses of what was attached."""
+    described = host.hypervisor.describe(instance_id) if devices else None
+    if described is None or not described.view.active:
+        return []
+    has = host_devices(described.live_xml)
+    missing = [device for device in devices if address_of(device) not in has]
+    for device in missing:
+        host.hypervisor.attach_device(instance_id, device)
+    return [address_of(device) for device in missing]

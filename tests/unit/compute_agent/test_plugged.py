@@ -1,0 +1,35 @@
+"""Devices of the host, found in a guest's XML."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from migrator.compute_agent.plugged import address_of, host_devices
+from tests.unit.conductor.domain_xml.worked_example import golden
+
+
+def test_both_kinds_of_devices_are_found_by_their_address_on_the_host() -> None:
+    found = host_devices(golden("passthrough", "live").read_text())
+    assert [*found] == ["0000:03:10.1", "0000:03:10.3", "0000:03:10.5"]
+    assert all(address_of(device) == address for address, device in found.items())
+    vf = ElementTree.fromstring(found["0000:03:10.1"])
+    assert (vf.tag, vf.get("type")) == ("interface", "hostdev")
+    mac, guest_side = vf.find("mac"), vf.find("address")
+    assert mac is not None
+    assert guest_side is not None
+    assert (mac.get("address"), guest_side.get("bus")) == ("52:54:00:6d:90:02", "0x01")
+
+
+@pytest.mark.parametrize(("alias", "kept"), [("hostdev0", False), ("ua-fast", True)])
+def test_an_alias_is_kept_only_where_a_person_chose_it(alias: str, kept: bool) -> None:
+    address = "<source><address domain='0x0000' bus='0x01' slot='0x00' function='0x1'/></source>"
+    device = f"<hostdev type='pci'>{address}<alias name='{alias}'/></hostdev>"
+    (found,) = host_devices(f"<domain><devices>{device}</devices></domain>").values()
+    assert ("alias" in found) == kept
+
+
+def test_what_is_no_device_of_a_host_has_no_address() -> None:
+    with pytest.raises(ValueError, match="no <source>"):
+        address_of("<interface type='network'/>")
