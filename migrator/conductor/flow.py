@@ -18,6 +18,7 @@ from migrator.conductor.steps.await_transfer import AwaitTransfer
 from migrator.conductor.steps.base import Result, Step
 from migrator.conductor.steps.commit import Commit
 from migrator.conductor.steps.describe_source import DescribeSource
+from migrator.conductor.steps.detach_devices import DetachDevices
 from migrator.conductor.steps.place import Place
 from migrator.conductor.steps.prepare_destination import PrepareDestination
 from migrator.conductor.steps.render import Render
@@ -32,6 +33,7 @@ LIVE_STEPS: tuple[type[Step], ...] = (
     DescribeSource,
     Place,
     PrepareDestination,
+    DetachDevices,
     Render,
     StartTransfer,
     AwaitTransfer,

@@ -83,6 +83,7 @@ def _place_again(run: Run) -> bool:
         f"{error.message}; looking for another host",
         [DropClaim(host)],
         destination=None,
+        disks=(),
         avoided=(*migration.avoided, host),
         error_code=None,
         error=None,

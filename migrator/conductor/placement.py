@@ -21,7 +21,16 @@ from migrator.conductor.disks import (
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
-from migrator.model import Host, HostTopology, Mode, Refusal, ResourceRequest, Wishes
+from migrator.model import (
+    Host,
+    HostTopology,
+    Mode,
+    PciLive,
+    Refusal,
+    ResourceRequest,
+    Wishes,
+)
+from migrator.scheduler.filters.slots import FULL
 from migrator.scheduler.fit import Strategy, need
 from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Judged, Selection, explain, select
@@ -44,6 +53,8 @@ class Move:
     mode: Mode
     host: str | None
     """The one the operator named."""
+    most_incoming: int | None = None
+    """Arrivals a host takes at once; None while nothing is claimed yet."""
     tried: frozenset[str] = frozenset()
     """Hosts that have refused it already."""
     disks: DiskWishes = field(default_factory=DiskWishes)
@@ -83,6 +94,7 @@ def _wanted(
         memory_mib=facts.memory_mib if request.page_kib is None else 0,
         only=move.host,
         skip_policies=move.mode is Mode.FORCE,
+        most_incoming=move.most_incoming,
         ignored=move.tried,
         sharing=request.vcpus - len(request.dedicated),
         need=need(request),
@@ -121,12 +133,23 @@ def _groups(
     )
 
 
-def check_guest(facts: SourceFacts) -> None:
+def to_let_go(context: Context, facts: SourceFacts) -> frozenset[str]:
+    """Devices of the source, by address, that the guest lets go of for a live move: those of which its
+    domain or its operator says that it copes."""
+    if facts.spec is None:
+        return frozenset()
+    instance = context.stores.instances.get(facts.instance_id)
+    wishes = Wishes() if instance is None else instance.wishes
+    request = wished(facts.spec.resources, wishes, None)
+    return frozenset(each.id for each in request.pci if each.live is PciLive.DETACH)
+
+
+def check_guest(context: Context, facts: SourceFacts) -> None:
     """Refuse a guest that no destination could take.
 
     :raises Refused: with every reason in facts.
     """
-    refusals = [*reasons_not_to_move(facts.live_xml)]
+    refusals = [*reasons_not_to_move(facts.live_xml, to_let_go(context, facts))]
     refusals += [
         Refusal("devices", "device.not_migratable", sentence) for sentence in facts.host_devices
     ]
@@ -184,6 +207,15 @@ def _check_pair(context: Context, facts: SourceFacts, move: Move, host: Host) ->
         host=host.name,
         refusals=(*judged.told, *here.refusals, *judged.plan.refusals),
         disks=PlacedDisks(plan=judged.plan, room=judged.room, write_rates=write_rates(facts, here)),
+    )
+
+
+def only_full(selection: Selection) -> tuple[str, ...]:
+    """Hosts that would do but for the migrations that are on their way there now."""
+    return tuple(
+        judged.candidate.host.name
+        for judged in selection.judged
+        if judged.refusals and {each.code for each in judged.refusals} == {FULL}
     )
 
 

@@ -18,6 +18,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
 from migrator.messages import (
+    AttachDevices,
     DeleteVolumes,
     FenceSource,
     FinishDestination,
@@ -58,6 +59,7 @@ DEADLINES_S: Mapping[TodoKind, float] = {
     TodoKind.RELEASE_SOURCE: 30.0,
     TodoKind.UNDO_DESTINATION: 20.0,
     TodoKind.DELETE_VOLUMES: 60.0,
+    TodoKind.ATTACH_DEVICES: 30.0,
 }
 
 Done = tuple[list[Effect], dict[str, Any]]
@@ -233,6 +235,9 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
     _note_arrival(context, migration, finished.view, (todo.host, since))
+    if finished.seen is not None:
+        instances = context.stores.instances
+        instances.record_look(todo.host, migration.instance_id, finished.seen, since)
     return [], _statistics(context, migration, finished.statistics)
 
 
@@ -311,6 +316,18 @@ def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
     return [], {}
 
 
+def _attach_devices(context: Context, migration: Migration, todo: Todo) -> Done:
+    request = AttachDevices(**_head(context, migration, todo), **todo.payload)
+    since = context.stores.hosts.get(todo.host).inventory_generation
+    given = send(todo.host, context.agents.attach_devices, request)
+    if given.seen is not None:
+        instances = context.stores.instances
+        instances.record_look(todo.host, migration.instance_id, given.seen, since)
+    for address in given.attached:
+        context.stores.journal.note(migration.id, "todo", f"{todo.host}: the guest has {address}")
+    return [], {}
+
+
 def _statistics(
     context: Context, migration: Migration, statistics: Statistics | None
 ) -> dict[str, Any]:
@@ -346,4 +363,5 @@ _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {
     TodoKind.RELEASE_SOURCE: _release_source,
     TodoKind.UNDO_DESTINATION: _undo_destination,
     TodoKind.DELETE_VOLUMES: _delete_volumes,
+    TodoKind.ATTACH_DEVICES: _attach_devices,
 }

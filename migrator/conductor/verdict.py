@@ -89,7 +89,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
             host=source,
         )
     facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
-    check_guest(facts)
+    check_guest(context, facts)
     wishes = DiskWishes(request.disk_pools, request.flatten)
     move = Move(source, request.mode, request.host, disks=wishes)
     selection = select_hosts(context, facts, move, enough)

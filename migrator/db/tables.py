@@ -104,7 +104,7 @@ migrations = Table(
     Column("profile", _Json),
     Column("source", String(255)),
     Column("destination", String(255)),
-    Column("avoided", _Json, nullable=False, server_default="[]"),
+    Column("avoided", _Json, nullable=False, default=[], server_default=text("'[]'")),
     Column("epoch", BigInteger, nullable=False),
     Column("leader", String(255)),
     Column("lease_until", UtcDateTime),

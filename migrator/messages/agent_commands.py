@@ -9,9 +9,10 @@ from migrator.messages.base import (
 )
 from migrator.messages.storage import PlannedVolume
 from migrator.model import (
+    DomainSummary,
     DomainView,
-    StandingAsks,
     Placement,
+    StandingAsks,
     Statistics,
     TransferPolicy,
 )
@@ -134,6 +135,8 @@ class FinishDestination(Command, frozen=True):
     """Volumes this migration made: the guest's for good now."""
     pause: bool = False
     """Somebody paused it on its way and libvirt let it run on arrival: pause it here."""
+    devices: list[str] = msgspec.field(default_factory=list)
+    """libvirt's XML of devices of this host that it gets in place of those it was to let go of."""
 
 
 class DestinationFinished(Message, frozen=True):
@@ -141,6 +144,8 @@ class DestinationFinished(Message, frozen=True):
 
     view: DomainView
     statistics: Statistics | None = None
+    seen: DomainSummary | None = None
+    """What inventory says of it by now, where it was given devices."""
 
 
 class ReleaseSource(Command, frozen=True):

@@ -161,3 +161,4 @@ class TodoKind(enum.StrEnum):
     """Bring the guest of a cold move back to its source."""
     UNDO_DESTINATION = "undo_destination"
     DELETE_VOLUMES = "delete_volumes"
+    ATTACH_DEVICES = "attach_devices"

@@ -70,6 +70,8 @@ class Wanted:
     """The one host the operator named."""
     skip_policies: bool = False
     """Forced: filters that are policy are recorded instead of obeyed; safety never."""
+    most_incoming: int | None = None
+    """Arrivals a host takes at once; None: not asked, since a full host is only waited for."""
     ignored: frozenset[str] = frozenset()
     """Hosts that are not asked again."""
     sharing: int | None = None

@@ -5,6 +5,7 @@ Start at :mod:`render`; :mod:`portability` says which guests cannot move at all.
 
 from __future__ import annotations
 
+from migrator.conductor.domain_xml.host_devices import devices_at
 from migrator.conductor.domain_xml.landing import Landing
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.conductor.domain_xml.render import Rendered, RenderRequest, render
@@ -14,6 +15,7 @@ __all__ = [
     "Landing",
     "RenderRequest",
     "Rendered",
+    "devices_at",
     "reasons_not_to_move",
     "render",
     "unexpected_changes",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
+from migrator.conductor.domain_xml.document import parse, serialise
 from migrator.conductor.domain_xml.landing import Arrival
 
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
@@ -64,3 +65,24 @@ def put_pci_address(address: Element, device: str) -> None:
         raise ValueError(f"{device!r} is no PCI address")
     for part, digits in zip(_PARTS, found.groups(), strict=True):
         address.set(part, f"0x{digits}")
+
+
+def devices_at(live_xml: str, addresses: Mapping[str, str]) -> list[str]:
+    """Devices of the host that a guest has, each as XML of its own with another address on the host.
+
+    :param addresses: here -> there, of those that are wanted.
+    :raises Refused: ``domain.xml_invalid``.
+    """
+    domain = parse(live_xml)
+    found = []
+    for path in ("devices/interface[@type='hostdev']", "devices/hostdev[@type='pci']"):
+        for device in domain.iterfind(path):
+            address = device.find("source/address")
+            here = None if address is None else pci_address(address)
+            if address is None or here is None or here not in addresses:
+                continue
+            put_pci_address(address, addresses[here])
+            for alias in device.findall("alias"):
+                device.remove(alias)
+            found.append(serialise(device))
+    return found

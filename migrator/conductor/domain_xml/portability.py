@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import parse
+from migrator.conductor.domain_xml.host_devices import pci_address
 from migrator.model import Refusal
 
 FILTER = "devices"
@@ -164,13 +165,14 @@ TIED: tuple[Tied, ...] = (
 )
 
 
-def reasons_not_to_move(live_xml: str) -> tuple[Refusal, ...]:
+def reasons_not_to_move(live_xml: str, let_go: frozenset[str] = frozenset()) -> tuple[Refusal, ...]:
     """Every reason at once; empty when nothing in the guest's XML ties it to its host.
 
+    :param let_go: PCI devices, by their address on the host, that the guest lets go of for the move.
     :raises Refused: ``domain.xml_invalid``.
     """
     domain = parse(live_xml)
-    return (*_hand_written(domain), *_tied(domain))
+    return (*_hand_written(domain), *_tied(domain, let_go))
 
 
 def _hand_written(domain: Element) -> Iterator[Refusal]:
@@ -190,8 +192,11 @@ def _hand_written(domain: Element) -> Iterator[Refusal]:
             )
 
 
-def _tied(domain: Element) -> Iterator[Refusal]:
+def _tied(domain: Element, let_go: frozenset[str]) -> Iterator[Refusal]:
     for row in TIED:
         for element in domain.iterfind(row.path):
+            address = element.find("source/address")
+            if address is not None and pci_address(address) in let_go:
+                continue
             name = row.name(element)
             yield Refusal(FILTER, row.code, row.sentence.format(name), {"device": name})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from migrator.conductor.domain_xml import devices_at
 from migrator.conductor.run import Run
 from migrator.conductor.steering import suspended
 from migrator.conductor.steps.base import Result, Results, Step
+from migrator.conductor.steps.place import Placed
 from migrator.messages import SourceFacts
 from migrator.model import (
     AddTodo,
@@ -31,7 +33,7 @@ class Commit(Step):
 
     name = "commit"
     abortable = False
-    needs = ("describe_source", "await_transfer")
+    needs = ("describe_source", "place", "await_transfer")
 
     def execute(self, run: Run, results: Results) -> Result:
         if run.migration.state is MigrationState.LOST:
@@ -44,6 +46,17 @@ def paused_on_its_way(migration: Migration) -> bool:
     """A user has paused the guest while it moved, and not resumed it; its record says so."""
     told = [each.action for each in migration.actions if each.action in (USER_PAUSED, USER_RESUMED)]
     return bool(told) and told[-1] == USER_PAUSED
+
+
+def _devices(facts: SourceFacts, results: Results) -> list[str]:
+    """What the guest gets at the destination in place of what it was to let go of."""
+    placed = msgspec.convert(results["place"], Placed)
+    given = (
+        {}
+        if placed.placement is None
+        else {each.request_id: each.address for each in placed.placement.devices}
+    )
+    return devices_at(facts.live_xml, {here: given[here] for here in placed.detach})
 
 
 def commit(run: Run, results: Results, why: str) -> None:
@@ -87,6 +100,7 @@ def finishing(run: Run, results: Results) -> AddTodo:
             "expect_paused": facts.view.state is DomainState.PAUSED,
             "pause": paused_on_its_way(run.migration),
             "created": msgspec.to_builtins(planned_volumes(run.migration.disks)),
+            "devices": _devices(facts, results),
         },
     )
 

@@ -16,5 +16,5 @@ class DescribeSource(Step):
     def execute(self, run: Run, results: Results) -> Result:
         request = InstanceRef(instance_id=run.migration.instance_id)
         facts = run.persist(lambda: run.context.agents.describe_source(run.source, request))
-        check_guest(facts)
+        check_guest(run.context, facts)
         return pack(facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from migrator.conductor.placement import (
@@ -10,7 +12,9 @@ from migrator.conductor.placement import (
     Move,
     check_pair,
     nobody_fits,
+    only_full,
     select_hosts,
+    to_let_go,
 )
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
@@ -22,6 +26,7 @@ from migrator.model import (
     HoldBytes,
     Host,
     HostAddresses,
+    Placement,
     Refusal,
     TakeClaim,
 )
@@ -30,6 +35,8 @@ from migrator.states import PAST_NO_RETURN, MigrationState
 from migrator.storage.plan import DiskWishes, copied
 from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
+SLOT_S = 1.0
+"""Between two looks for a free incoming slot: a transfer takes seconds to minutes."""
 MOST_CONFLICTS = 50
 """Each means that another claim on a host was faster, so that others got on; a claim that does not go
 away ends the tries."""
@@ -43,6 +50,9 @@ class Placed(msgspec.Struct, frozen=True):
     needs_unsafe: bool
     pools: list[str]
     volumes: list[list[str]]
+    placement: Placement | None = None
+    detach: list[str] = []
+    """Devices of the source, by address, that the guest lets go of for the move."""
     disks: list[DiskMove] = msgspec.field(default_factory=list)
     write_rates: dict[str, float] = msgspec.field(default_factory=dict)
     """target -> bytes/s the guest was seen to write."""
@@ -64,14 +74,15 @@ class Place(Step):
         if run.migration.state is MigrationState.CLAIMED:
             self._release(run, "the claim's check was interrupted; placing again")
         migration = run.migration
-        wishes = DiskWishes(migration.disk_pools, migration.flatten)
         tried: dict[str, Checked] = {}
-        conflicts = 0
+        conflicts, waited = 0, False
         while True:
-            named = migration.requested_host
-            ignored = frozenset(tried)
-            move = Move(run.source, migration.mode, named, ignored, wishes, migration.id)
+            move = _move(run, tried)
             selection = select_hosts(run.context, facts, move, enough=1)
+            full = only_full(selection)
+            if not selection.fitting and full:
+                waited = self._wait_for_a_slot(run, full, waited)
+                continue
             if not selection.fitting or len(tried) >= MOST_CANDIDATES:
                 raise nobody_fits(selection, list(tried.values()), migration.requested_host)
             run.refuse_if_aborted()
@@ -88,7 +99,8 @@ class Place(Step):
                 checked = self._keep_room(run, checked)
             if not checked.refusals:
                 source = run.context.stores.hosts.get(run.source)
-                return _placed(source, host, checked)
+                let_go = to_let_go(run.context, facts)
+                return _placed(source, judged, checked, let_go)
             tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
             self._release(run, f"{checked.host} refused: {why}")
@@ -135,6 +147,15 @@ class Place(Step):
             run.note("step", told_move(move), **view_of_move(move))
         return checked
 
+    def _wait_for_a_slot(self, run: Run, hosts: Sequence[str], told: bool) -> bool:
+        """A moment, unless an abort ends it. True: the history says by now what is waited for."""
+        if not told:
+            run.note("step", f"waiting until fewer migrations arrive at {', '.join(hosts)}")
+        run.inbox.get(SLOT_S)
+        run.reread()
+        run.refuse_if_aborted()
+        return True
+
     def _release(self, run: Run, why: str) -> None:
         run.move(
             MigrationState.SCHEDULING,
@@ -143,6 +164,19 @@ class Place(Step):
             destination=None,
             disks=(),
         )
+
+
+def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
+    migration = run.migration
+    return Move(
+        source=run.source,
+        mode=migration.mode,
+        host=migration.requested_host,
+        most_incoming=run.context.settings.max_incoming,
+        tried=frozenset({*tried, *migration.avoided}),
+        disks=DiskWishes(migration.disk_pools, migration.flatten),
+        migration_id=migration.id,
+    )
 
 
 def _why_chosen(judged: Judged) -> str:
@@ -154,15 +188,17 @@ def _unclaimed(host: str, conflict: Transient) -> Checked:
     return Checked(host, (Refusal("claim", conflict.code, conflict.message, conflict.facts),))
 
 
-def _placed(source: Host, destination: Host, checked: Checked) -> Result:
+def _placed(source: Host, judged: Judged, checked: Checked, let_go: frozenset[str]) -> Result:
     return pack(
         Placed(
             source=source.addresses,
-            destination=destination.addresses,
+            destination=judged.candidate.host.addresses,
             needs_unsafe=checked.disks.plan.needs_unsafe,
             pools=list(checked.disks.plan.pools),
             volumes=[list(volume) for volume in checked.disks.plan.volumes],
             disks=list(checked.disks.plan.moves),
             write_rates=dict(checked.disks.write_rates),
+            placement=judged.placement,
+            detach=sorted(let_go),
         )
     )

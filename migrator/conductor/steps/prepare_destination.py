@@ -43,6 +43,7 @@ class PrepareDestination(Step):
             networks=facts.networks,
             disk_address=placed.destination.disk_address,
             create=placed.created,
+            placement=placed.placement,
         )
         ask = run.context.agents.prepare_destination
         return pack(run.persist(lambda: send(host, ask, request)))

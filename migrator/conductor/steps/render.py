@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from migrator.conductor.domain_xml import RenderRequest, render
+from migrator.conductor.domain_xml import Landing, RenderRequest, render
+from migrator.conductor.landing import landing_of
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.place import Placed
@@ -16,19 +17,20 @@ class Render(Step):
     """Pure; nothing to undo."""
 
     name = "render"
-    needs = ("describe_source", "place")
+    needs = ("describe_source", "place", "detach_devices")
 
     def execute(self, run: Run, results: Results) -> Result:
         facts = msgspec.convert(results["describe_source"], SourceFacts)
         placed = msgspec.convert(results["place"], Placed)
         rendered = render(
             RenderRequest(
-                live_xml=facts.live_xml,
+                live_xml=results["detach_devices"].get("live_xml", facts.live_xml),
                 inactive_xml=facts.inactive_xml,
                 source=placed.source,
                 destination=placed.destination,
                 mark=AttemptMark(run.migration.id, run.migration.attempt, facts.view.autostart),
                 disks=tuple(placed.disks),
+                landing=_landing(facts, placed),
             )
         )
         return {
@@ -36,3 +38,10 @@ class Render(Step):
             "persistent_xml": rendered.persistent_xml,
             "changes": list(rendered.changes),
         }
+
+
+def _landing(facts: SourceFacts, placed: Placed) -> Landing | None:
+    """None of a guest whose agent does not say what it needs: what binds it to the host stays."""
+    if placed.placement is None or facts.spec is None:
+        return None
+    return landing_of(placed.placement, facts.spec.resources)

@@ -16,6 +16,7 @@ from migrator.scheduler.filters.host_ready import agent_alive, enabled
 from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
 from migrator.scheduler.filters.offers import machine, networks
+from migrator.scheduler.filters.slots import slots
 from migrator.scheduler.snapshot import Candidate, Wanted
 
 Check = Callable[[Candidate, Wanted], Refusal | None]
@@ -43,4 +44,5 @@ FILTERS: tuple[Filter, ...] = (
     Filter("networks", networks, policy=False),
     Filter("vcpus", vcpus, policy=True),
     Filter("memory", memory, policy=True),
+    Filter("slots", slots, policy=False),
 )

@@ -12,12 +12,14 @@ from migrator.conductor.flow import _StepTask
 from migrator.conductor.ports import Lead
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
+from migrator.conductor.steps.place import Placed
 from migrator.conductor.steps.start_transfer import StartTransfer
 from migrator.conductor.todos import LONGEST_PAUSE_S, pause_before
 from migrator.errors import Fenced, Transient
 from migrator.messages import Aborted, FenceSource, Inspected, SourceFacts, SourceFenced
 from migrator.model import DomainState, DomainView, Reason
 from migrator.states import MigrationState
+from tests.unit.examples import addresses
 
 SOURCE = SourceFacts(
     instance_id="g1",
@@ -38,7 +40,8 @@ SOURCE = SourceFacts(
     libvirt_version=9_000_000,
     hypervisor_version=7_002_022,
 )
-DESCRIBED: Results = {"describe_source": pack(SOURCE)}
+PLACED = Placed(addresses("h1"), addresses("h2"), needs_unsafe=False, pools=[], volumes=[])
+DESCRIBED: Results = {"describe_source": pack(SOURCE), "place": pack(PLACED)}
 AWAY = Transient("rpc.timeout", "h1 did not answer")
 BUSY = Transient("database.busy", "the database is busy")
 

@@ -90,6 +90,7 @@ def test_only_wishes_may_be_passed_over_and_never_safety() -> None:
         "agent_alive",
         "machine",
         "networks",
+        "slots",
     ]
 
 
@@ -98,6 +99,7 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         "h1",
         host=a_host("h1", alive=False, state=HostState.DISABLED, tags=("old",)),
         capacity=Capacity(0, 0),
+        incoming=2,
         instances=frozenset({"enemy"}),
         machines={("x86_64", "kvm"): frozenset({"pc"})},
     )
@@ -109,6 +111,7 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         virt_type="kvm",
         machine="pc-q35-9.0",
         networks=("storage",),
+        most_incoming=2,
         wishes=Wishes(tags=("ssd",), forbidden_tags=("old",), zone="row-1"),
         together={"db": frozenset({"friend"})},
         apart={"web": frozenset({"enemy"})},

@@ -1,7 +1,7 @@
 """Which hosts a migration no longer tries.
 
-Revision ID: 0005
-Revises: 0004
+Revision ID: 0007
+Revises: 0006
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -18,7 +18,12 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("migrations") as table:
         table.add_column(
-            sa.Column("avoided", sa.JSON(none_as_null=True), nullable=False, server_default="[]")
+            sa.Column(
+                "avoided",
+                sa.JSON(none_as_null=True),
+                nullable=False,
+                server_default=sa.text("'[]'"),
+            )
         )
 
 
