@@ -49,6 +49,7 @@ CODES: Mapping[str, int] = {
     "disk.header_mismatch": 422,
     "disk.not_in_pool": 422,
     "disk.not_shared": 422,
+    "disk.record_mismatch": 409,
     "disk.size_unknown": 503,
     "disk.too_large": 422,
     "disk.unknown": 404,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from migrator.conductor import claim_keeping
 from migrator.conductor.adoption import Settled, settle
 from migrator.conductor.context import Context
+from migrator.conductor.disk_records import DiskRecords
 from migrator.conductor.host_parts import vanished
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.ports import Heard
@@ -64,6 +65,7 @@ class Fleet:
         self._context = context
         self._lock = context.concurrency.lock()
         self._sweep = context.concurrency.inbox()
+        self._records = DiskRecords(context)
         self._stopped = False
 
     def register_configured(self) -> None:
@@ -269,6 +271,7 @@ class Fleet:
         while not self._stopped:
             try:
                 self._settle_all()
+                self._records.read_missing()
             except Exception as error:
                 bug = not isinstance(error, MigratorError)
                 LOG.warning("instances are settled later: %s", error, exc_info=bug)
@@ -329,6 +332,9 @@ class Fleet:
         level = logging.INFO if settled.happened in {"adopted", "returned"} else logging.WARNING
         where = instance.host or ", ".join(instance.candidates) or "nowhere"
         LOG.log(level, "%s: %s (%s) on %s", settled.happened, instance.name, instance.id, where)
+        if settled.happened == "adopted":
+            # Its disks are still to be recorded.
+            self._sweep.put(instance.id)
 
 
 def _held(instance: Instance, sightings: Mapping[str, DomainSummary]) -> Placement | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
+from migrator.conductor.disk_records import check_records
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
@@ -90,6 +91,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
         )
     facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
     check_guest(context, facts)
+    check_records(context, facts)
     wishes = DiskWishes(request.disk_pools, request.flatten)
     move = Move(source, request.mode, request.host, disks=wishes)
     selection = select_hosts(context, facts, move, enough)

@@ -8,6 +8,7 @@ from migrator.errors import Refused, Transient
 from migrator.messages import PlannedVolume, PoolIdentity
 from migrator.model import DiskFormat, PoolFacts, VolumeInfo
 from migrator.storage.backends import backend_of
+from tests.fakes.qcow2 import qcow2_head
 
 FILE_KINDS = frozenset({"dir", "fs", "netfs"})
 MIB = 1024 * 1024
@@ -114,8 +115,9 @@ class FakePools:
             return False
         if pool.storage.read_only:
             raise Transient("libvirt.error", "cannot create path: Read-only file system")
+        empty = b"" if wanted.format is DiskFormat.RAW else qcow2_head(wanted.virtual_size)
         pool.storage.volumes[wanted.volume] = FakeVolume(
-            size=wanted.virtual_size, format=wanted.format
+            empty, wanted.virtual_size, format=wanted.format
         )
         pool.known.add(wanted.volume)
         return True

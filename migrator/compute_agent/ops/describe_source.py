@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.disk_heads import looked_at
 from migrator.compute_agent.domain_facts import parse_domain
 from migrator.compute_agent.held import held
 from migrator.compute_agent.ports import DomainDescription
@@ -55,7 +56,7 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
         virt_type=facts.virt_type,
         emulator=facts.emulator,
         cpu_xml=facts.cpu_xml,
-        disks=list(described.disks),
+        disks=list(looked_at(host.hypervisor, described.disks)),
         networks=list(facts.networks),
         host_devices=list(facts.host_devices),
         libvirt_version=versions.libvirt_version,

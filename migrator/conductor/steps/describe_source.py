@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from migrator.conductor.disk_records import keep_records
 from migrator.conductor.placement import check_guest
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.messages import InstanceRef
+
+HEADER_SUSPICIOUS = "disk.header_suspicious"
+"""What the event is known by; nothing is refused for it."""
 
 
 class DescribeSource(Step):
@@ -17,4 +21,15 @@ class DescribeSource(Step):
         request = InstanceRef(instance_id=run.migration.instance_id)
         facts = run.persist(lambda: run.context.agents.describe_source(run.source, request))
         check_guest(run.context, facts)
+        keep_records(run.context, facts)
+        for disk in facts.disks:
+            if disk.header is not None:
+                run.note(
+                    "alarm",
+                    f"{HEADER_SUSPICIOUS}: disk {disk.target} is {disk.format} and begins like a"
+                    f" {disk.header} image: its guest may try to have it opened as one. It stays"
+                    f" {disk.format}",
+                    target=disk.target,
+                    header=disk.header,
+                )
         return pack(facts)

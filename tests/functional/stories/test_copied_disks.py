@@ -16,9 +16,11 @@ from migrator.model import DiskFormat
 from migrator.rpc import Bus
 from tests.fakes.hypervisor import FakeDisk
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
+from tests.fakes.qcow2 import qcow2_head
 from tests.functional.stories.fleet import ServiceUnderTest
 
 MIB = 1024 * 1024
+COW = qcow2_head(128 * MIB)
 MIXED = (
     FakeDisk("local", "web1-vda"),
     FakeDisk("local", "web1-vdb", "vdb", "qcow2", "writeback"),
@@ -46,7 +48,7 @@ def guest(service: ServiceUnderTest) -> str:
     """With two local disks and a shared one, on h1."""
     content = {
         "web1-vda": FakeVolume(b"raw", 64 * MIB, 8 * MIB),
-        "web1-vdb": FakeVolume(b"cow", 128 * MIB, MIB, DiskFormat.QCOW2),
+        "web1-vdb": FakeVolume(COW, 128 * MIB, MIB, DiskFormat.QCOW2),
     }
     local(service, "h1").update(content)
     service.host("h1").pools["shared"].storage.volumes["web1-vdc"] = FakeVolume(b"shared")
@@ -76,7 +78,7 @@ def test_local_disks_are_copied_shared_ones_attached_and_the_source_is_cleaned(
     assert set(there) == {"web1-vda", "web1-vdb"}
     assert there["web1-vda"].content == b"raw"
     assert (there["web1-vda"].size, there["web1-vda"].format) == (64 * MIB, DiskFormat.RAW)
-    assert there["web1-vdb"].content == b"cow"
+    assert there["web1-vdb"].content == COW
     assert (there["web1-vdb"].size, there["web1-vdb"].format) == (128 * MIB, DiskFormat.QCOW2)
     assert real(local(service, "h1")) == set()
     assert real(shared) == {"web1-vdc"}
@@ -192,6 +194,61 @@ def test_a_dry_run_says_what_becomes_of_each_disk(service: ServiceUnderTest, gue
         ("vdb", "copy"),
         ("vdc", "shared"),
     ]
+
+
+def test_an_instances_disks_are_recorded_when_it_is_adopted_and_follow_it(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    def recorded() -> list[tuple[str, str | None, str | None, str, int | None]]:
+        return [
+            (disk.target, disk.pool, disk.volume, disk.format, disk.virtual_size)
+            for disk in service.show_instance("web1").disks
+        ]
+
+    service.until(lambda: bool(recorded()))
+    assert recorded() == [
+        ("vda", "local", "web1-vda", "raw", 64 * MIB),
+        ("vdb", "local", "web1-vdb", "qcow2", 128 * MIB),
+        ("vdc", "shared", "web1-vdc", "raw", 4 * MIB),
+    ]
+    service.host("h2").pools.add(FakePool("fast", FakeStorage(), "dir", "/fast"))
+    ended = service.wait(service.migrate("web1", host="h2", disk_pools={"vda": "fast"}).id)
+    assert ended.state == "completed"
+    assert [disk[1] for disk in recorded()] == ["fast", "local", "shared"]
+
+
+def test_a_poisoned_raw_disk_raises_an_alarm_and_stays_raw(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    poison = qcow2_head(1024 * MIB, "/etc/shadow")
+    local(service, "h1")["web1-vda"].content = poison
+    ended = service.wait(service.migrate("web1", host="h2").id)
+    assert ended.state == "completed", service.events(ended.id)
+    copy = local(service, "h2")["web1-vda"]
+    assert (copy.content, copy.format, copy.size) == (poison, DiskFormat.RAW, 64 * MIB)
+    assert any("disk.header_suspicious" in line for line in service.events(ended.id))
+
+
+def test_a_qcow2_that_names_another_file_than_its_definition_is_refused(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    local(service, "h1")["web1-vdb"].content = qcow2_head(128 * MIB, "/etc/shadow")
+    refusal = refused(service, host="h2")
+    assert refusal.code == "disk.header_mismatch"
+    assert "/etc/shadow" in refusal.message
+    assert real(local(service, "h2")) == set()
+
+
+def test_a_volume_that_is_run_in_another_format_than_recorded_is_refused(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    service.until(lambda: bool(service.show_instance("web1").disks))
+    domain = service.host("h1").domains[guest]
+    assert domain.live_xml is not None
+    domain.live_xml = domain.live_xml.replace("type='qcow2'", "type='raw'").replace(
+        'type="qcow2"', 'type="raw"'
+    )
+    assert refused(service, host="h2").code == "disk.record_mismatch"
 
 
 def refused(service: ServiceUnderTest, **fields: Any) -> Refused:

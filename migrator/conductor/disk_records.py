@@ -1,0 +1,75 @@
+"""The recorded disks of instances: read once when an instance is adopted, checked before each move."""
+
+from __future__ import annotations
+
+import logging
+
+from migrator.conductor.context import Context
+from migrator.errors import MigratorError, Refused
+from migrator.messages import InstanceRef, SourceFacts
+from migrator.model import Instance, InstanceStatus
+from migrator.storage.records import Reconciled, reconcile
+
+LOG = logging.getLogger(__name__)
+
+READABLE = frozenset({InstanceStatus.RUNNING, InstanceStatus.PAUSED})
+"""Its host can be asked what its QEMU has open."""
+
+
+def check_records(context: Context, facts: SourceFacts) -> Reconciled:
+    """What the records are to be now.
+
+    :raises Refused: ``disk.record_mismatch`` when a disk would be read in another format than its own.
+    """
+    known = context.stores.disks.of_instance(facts.instance_id)
+    now = reconcile(facts.instance_id, known, facts.disks)
+    if now.refusals:
+        first = now.refusals[0]
+        raise Refused(
+            first.code, "; ".join(each.message for each in now.refusals), **dict(first.facts)
+        )
+    return now
+
+
+def keep_records(context: Context, facts: SourceFacts) -> None:
+    """Write what has changed. :raises Refused: as :func:`check_records`."""
+    known = context.stores.disks.of_instance(facts.instance_id)
+    now = check_records(context, facts)
+    if now.differs(known):
+        context.stores.disks.record(facts.instance_id, now.records)
+
+
+class DiskRecords:
+    """Reads the disks of instances that have no records yet."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._without_disks: set[str] = set()
+        """Looked at by this process, and nothing to record."""
+
+    def read_missing(self) -> None:
+        """One that cannot be read now is read at the next look."""
+        stores = self._context.stores
+        done = stores.disks.recorded() | self._without_disks
+        missing = [
+            instance
+            for instance in stores.instances.list()
+            if instance.id not in done
+            and instance.migration_id is None
+            and instance.status in READABLE
+        ]
+        alive = {host.name for host in stores.hosts.list() if host.alive} if missing else set()
+        for instance in missing:
+            if instance.host in alive:
+                self._read(instance, instance.host or "")
+
+    def _read(self, instance: Instance, host: str) -> None:
+        request = InstanceRef(instance_id=instance.id)
+        try:
+            facts = self._context.agents.describe_source(host, request)
+            keep_records(self._context, facts)
+        except MigratorError as error:
+            LOG.info("the disks of %s are recorded later: %s", instance.name, error)
+            return
+        if not facts.disks:
+            self._without_disks.add(instance.id)
