@@ -97,6 +97,7 @@ CODES: Mapping[str, int] = {
     "pool.cannot": 422,
     "pool.full": 422,
     "pool.missing": 422,
+    "pool.unknown": 404,
     "report.stale": 409,
     "request.conflict": 409,
     "request.invalid": 400,

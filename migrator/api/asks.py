@@ -68,6 +68,10 @@ class ChangeHost(Ask, frozen=True):
         _something_of(self)
 
 
+class OnePool(Ask, frozen=True):
+    name: Name
+
+
 class OneInstance(Ask, frozen=True):
     id: Name
 

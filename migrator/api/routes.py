@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from migrator.api import asks, claims, hosts, instances, migrations, verification
+from migrator.api import asks, claims, hosts, instances, migrations, pools, verification
 from migrator.messages import (
     AbortAnswer,
     ClaimAudit,
@@ -23,6 +23,8 @@ from migrator.messages import (
     MigrationDisks,
     MigrationList,
     MigrationView,
+    PoolList,
+    PoolOnHosts,
     RescueAnswer,
     TuneAnswer,
     Verified,
@@ -185,6 +187,17 @@ ROUTES: tuple[Route[Any], ...] = (
         EventList,
         "What has happened to a migration; as text/event-stream also what happens next",
         streams=True,
+    ),
+    Route(
+        "GET", "/v1/pools", asks.Nothing, pools.index, PoolList, "The storage pools of all hosts"
+    ),
+    Route(
+        "GET",
+        "/v1/pools/{name}",
+        asks.OnePool,
+        pools.show,
+        PoolOnHosts,
+        "The pools of one name, on the hosts that have them",
     ),
     Route(
         "GET", "/v1/claims", asks.Nothing, claims.index, ClaimList, "What is reserved on the hosts"

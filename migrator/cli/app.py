@@ -40,6 +40,8 @@ COMMANDS = {
     "migration list": "migrations:ListMigrations",
     "migration show": "migrations:ShowMigration",
     "migration watch": "migrations:WatchMigration",
+    "pool list": "pools:ListPools",
+    "pool show": "pools:ShowPool",
 }
 """Command -> module and class under this package; loaded when it is asked for."""
 

@@ -16,7 +16,7 @@ from migrator.compute_agent.capabilities import (
 )
 from migrator.compute_agent.libvirt_errors import has_code, words
 from migrator.model import HostFacts, HostTopology
-from migrator.storage.libvirt_pools import active_pools
+from migrator.storage.libvirt_pools import pool_facts
 
 KIB_PER_MIB = 1024
 _SUITS = (
@@ -32,13 +32,15 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
     info = conn.getInfo()
     # not info[1]: that is the sum over NUMA cells, which lacks memory plugged in after boot
     memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
+    pools = pool_facts(conn)
     return HostFacts(
         libvirt_version=conn.getLibVersion(),
         hypervisor_version=conn.getVersion(),
         arch=capabilities.arch,
         cpus=info[2],
         memory_mib=memory["total"] // KIB_PER_MIB,
-        pools=active_pools(conn),
+        pools=tuple(pool.name for pool in pools),
+        pool_facts=tuple(pools),
         networks=active_networks(conn),
         host_uuid=capabilities.uuid,
         machines=machines(xml, capabilities.arch),

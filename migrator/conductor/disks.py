@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from migrator.conductor.context import Context
 from migrator.messages import DestinationChecked, SourceChecked, SourceFacts
-from migrator.model import Host, PoolFacts, Refusal
+from migrator.model import Host, Refusal
 from migrator.storage.plan import (
     DestinationStorage,
     DiskPlan,
@@ -69,9 +69,9 @@ def disks_to_check(
 ) -> DisksToCheck:
     """By what the host last reported; the destination's own answer is what decides."""
     pools, volumes = pools_to_check(facts.disks)
-    known = host.facts.pools if host.facts is not None else ()
+    known = host.facts.pool_facts if host.facts is not None else ()
     there = DestinationStorage(
-        pools={name: _unmeasured(name) for name in known}, classes=context.settings.pool_classes
+        pools={pool.name: pool for pool in known}, classes=context.settings.pool_classes
     )
     return DisksToCheck(pools, volumes, volumes_to_look_for(facts.disks, wishes, there))
 
@@ -122,7 +122,3 @@ def write_rates(facts: SourceFacts, later: SourceChecked) -> Mapping[str, float]
 
 def _claimed(context: Context, case: DiskCase) -> Mapping[str, int]:
     return context.stores.disks.held_bytes(case.host.name, case.migration_id)
-
-
-def _unmeasured(name: str) -> PoolFacts:
-    return PoolFacts(name, "", "", None, None, 0, 0, 0)

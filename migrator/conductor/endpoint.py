@@ -11,6 +11,7 @@ from migrator.conductor.dispatcher import the_line
 from migrator.conductor.fleet import Fleet
 from migrator.conductor.host_parts import with_parts
 from migrator.conductor.mailroom import Wake
+from migrator.conductor.pools import list_pools, show_pool
 from migrator.conductor.verification import Verification
 from migrator.conductor.views import (
     claim_view,
@@ -53,6 +54,9 @@ from migrator.messages import (
     MigrationRef,
     MigrationView,
     NamedInstance,
+    PoolList,
+    PoolOnHosts,
+    PoolRef,
     QueuePlace,
     Relay,
     RescueAnswer,
@@ -227,6 +231,12 @@ class ConductorEndpoint:
         instance = self._stores.instances.resolve(request.instance)
         self._stores.instances.set_wishes(instance.id, wishes_after(instance.wishes, request))
         return instance_view(self._stores.instances.resolve(instance.id))
+
+    def list_pools(self, request: Empty) -> PoolList:
+        return list_pools(self._context)
+
+    def show_pool(self, request: PoolRef) -> PoolOnHosts:
+        return show_pool(self._context, request.name)
 
     def list_claims(self, request: Empty) -> ClaimList:
         return ClaimList(claims=[claim_view(claim) for claim in self._stores.claims.list()])

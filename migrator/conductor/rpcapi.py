@@ -49,6 +49,9 @@ from migrator.messages import (
     MigrationRef,
     MigrationView,
     NamedInstance,
+    PoolList,
+    PoolOnHosts,
+    PoolRef,
     Relay,
     RescueAnswer,
     RescueMigration,
@@ -97,6 +100,8 @@ class ConductorApi(Protocol):
     def set_instance(self, request: SetInstance) -> InstanceView: ...
 
     def wish(self, request: WishInstance) -> InstanceView: ...
+    def list_pools(self, request: Empty) -> PoolList: ...
+    def show_pool(self, request: PoolRef) -> PoolOnHosts: ...
     def list_claims(self, request: Empty) -> ClaimList: ...
     def audit_claims(self, request: Empty) -> ClaimAudit: ...
     def verify(self, request: Verify) -> Verified: ...
@@ -196,6 +201,12 @@ class ConductorClient:
 
     def wish(self, request: WishInstance) -> InstanceView:
         return self._call("wish", request, InstanceView)
+
+    def list_pools(self, request: Empty) -> PoolList:
+        return self._call("list_pools", request, PoolList)
+
+    def show_pool(self, request: PoolRef) -> PoolOnHosts:
+        return self._call("show_pool", request, PoolOnHosts)
 
     def list_claims(self, request: Empty) -> ClaimList:
         return self._call("list_claims", request, ClaimList)

@@ -65,6 +65,9 @@ from migrator.messages.operators import (
     MigrationRef,
     MigrationView,
     NamedInstance,
+    PoolList,
+    PoolOnHosts,
+    PoolRef,
     SetHost,
     SetInstance,
     WishInstance,
@@ -141,5 +144,7 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("audit_claims", Empty, ClaimAudit),
     Method("verify", Verify, Verified),
     Method("count", Empty, Counted),
+    Method("list_pools", Empty, PoolList),
+    Method("show_pool", PoolRef, PoolOnHosts),
     Method("health", Empty, Health),
 )

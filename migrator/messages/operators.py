@@ -69,6 +69,49 @@ class DiskView(Message, frozen=True):
     state: str
 
 
+class PoolView(Message, frozen=True):
+    """One storage pool of one host; bytes, unknown = null."""
+
+    name: str
+    host: str
+    kind: str
+    class_tag: str | None
+    """As configured in [storage] pool_classes."""
+    uuid: str
+    path: str | None
+    source: str | None
+    """What it is made of: server and export, volume group, monitors and pool."""
+    capacity: int
+    allocation: int
+    available: int
+    promised: int
+    """What disks that come may take altogether, overcommitment included."""
+    claimed: int
+    """Of that, kept for migrations under way."""
+    formats: list[str]
+    """Formats volumes can be made with."""
+    lacks: list[str]
+    """What cannot be done with volumes in it, one sentence each."""
+
+
+class PoolList(Message, frozen=True):
+    pools: list[PoolView]
+
+
+class PoolRef(Message, frozen=True):
+    """The pools of one name, on whichever hosts have them."""
+
+    name: str
+
+
+class PoolOnHosts(Message, frozen=True):
+    """What `pool show -f json` prints."""
+
+    name: str
+    class_tag: str | None
+    hosts: list[PoolView]
+
+
 class QueuePlace(Message, frozen=True):
     """Where a queued migration stands and which limit holds it."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from migrator.model.disks import PoolFacts
 from migrator.model.placement import Placement
 from migrator.model.requests import RequestSpec, Wishes
 from migrator.model.topology import HostTopology, Machines
@@ -24,6 +25,9 @@ class HostFacts:
     cpus: int
     memory_mib: int
     pools: tuple[str, ...] = ()
+    """Names of the active ones."""
+    pool_facts: tuple[PoolFacts, ...] = ()
+    """The same pools with their kinds and sizes, as of the last inventory."""
     networks: tuple[str, ...] = ()
     host_uuid: str = ""
     topology: HostTopology | None = None

@@ -34,12 +34,6 @@ _VOLUME = """<volume>
 </volume>"""
 
 
-def active_pools(conn: libvirt.virConnect) -> tuple[str, ...]:
-    """Names, sorted."""
-    pools = conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
-    return tuple(sorted(pool.name() for pool in pools))
-
-
 def pool_facts(conn: libvirt.virConnect) -> list[PoolFacts]:
     """Of every active pool, by name; one that goes while we look is left out."""
     found = []

@@ -46,6 +46,10 @@ from migrator.messages import (
     MigrationRef,
     MigrationView,
     NamedInstance,
+    PoolList,
+    PoolOnHosts,
+    PoolRef,
+    PoolView,
     RescueAnswer,
     RescueMigration,
     SetHost,
@@ -92,6 +96,24 @@ class _Moving:
     frames: Sequence[Frame]
     forced: bool
     aborted_at: float | None = None
+
+
+POOL = PoolView(
+    name="local",
+    host="h1",
+    kind="dir",
+    class_tag="ssd",
+    uuid="7a52c0de-0000-4000-8000-0000000000aa",
+    path="/srv/local",
+    source=None,
+    capacity=100 << 30,
+    allocation=40 << 30,
+    available=60 << 30,
+    promised=60 << 30,
+    claimed=10 << 30,
+    formats=["raw", "qcow2"],
+    lacks=[],
+)
 
 
 class FakeConductor:
@@ -293,6 +315,16 @@ class FakeConductor:
             changed = replace(instance, wishes=wishes_after(instance.wishes, request))
             self.instances[request.instance] = changed
             return changed
+
+    def list_pools(self, request: Empty) -> PoolList:
+        with self._enter("list_pools"):
+            return PoolList(pools=[POOL])
+
+    def show_pool(self, request: PoolRef) -> PoolOnHosts:
+        with self._enter("show_pool"):
+            if request.name != POOL.name:
+                raise Refused("pool.unknown", f"no host has a pool {request.name!r}")
+            return PoolOnHosts(name=POOL.name, class_tag=POOL.class_tag, hosts=[POOL])
 
     def list_claims(self, request: Empty) -> ClaimList:
         with self._enter("list_claims"):

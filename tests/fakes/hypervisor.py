@@ -148,7 +148,8 @@ class FakeHypervisor(FakeSteering, FakeCopies):
 
     def host_facts(self) -> HostFacts:
         self._enter("host_facts")
-        return replace(self.facts, pools=self.pools.active())
+        pools = tuple(self.pools.facts())
+        return replace(self.facts, pools=self.pools.active(), pool_facts=pools)
 
     def topology(self) -> HostTopology:
         self._enter("topology")

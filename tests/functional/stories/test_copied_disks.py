@@ -11,7 +11,7 @@ import pytest
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.conductor.settings import ConductorSettings
 from migrator.errors import Refused
-from migrator.messages import AbortMigration, Migrate, MigrationRef
+from migrator.messages import AbortMigration, Empty, Migrate, MigrationRef, PoolRef
 from migrator.model import DiskFormat
 from migrator.rpc import Bus
 from tests.fakes.hypervisor import FakeDisk
@@ -249,6 +249,32 @@ def test_a_volume_that_is_run_in_another_format_than_recorded_is_refused(
         'type="qcow2"', 'type="raw"'
     )
     assert refused(service, host="h2").code == "disk.record_mismatch"
+
+
+def test_pools_are_listed_with_their_room_and_what_is_kept(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    service.host("h1").pools.add(FakePool("vg", FakeStorage(), "logical"))
+    for name in service.fleet.hosts:
+        service.stop_agent(name)
+        service.start_agent(name)
+    service.until(lambda: len(service.client.list_pools(Empty()).pools) == 5)
+    (vg,) = service.client.show_pool(PoolRef(name="vg")).hosts
+    assert (vg.host, vg.kind, vg.formats) == ("h1", "logical", ["raw"])
+    assert vg.lacks
+    service.fleet.hold_disks()
+    moving = service.migrate("web1", host="h2")
+    service.until(lambda: service.show(moving.id).phase == "disk")
+    shown = service.client.show_pool(PoolRef(name="local"))
+    assert shown.class_tag == "slow"
+    assert {pool.host: pool.claimed for pool in shown.hosts} == {"h1": 0, "h2": 192 * MIB}
+    service.fleet.release()
+    service.wait(moving.id)
+    shown = service.client.show_pool(PoolRef(name="local"))
+    assert {pool.claimed for pool in shown.hosts} == {0}
+    with pytest.raises(Refused) as refusal:
+        service.client.show_pool(PoolRef(name="nope"))
+    assert refusal.value.code == "pool.unknown"
 
 
 def refused(service: ServiceUnderTest, **fields: Any) -> Refused:
