@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrator.model import DiskFormat, DiskLayer
@@ -49,6 +49,7 @@ def test_what_guests_put_on_their_disks_is_not_suspicious(head: bytes) -> None:
     assert judge_header(head, "raw", []) == Header()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=4096))
 def test_no_bytes_break_it(head: bytes) -> None:
     assert judge_header(head, "raw", []).tampered is None
