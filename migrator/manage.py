@@ -1,5 +1,5 @@
-"""migrator-manage: the database from the outside (``db upgrade``, ``db version``, ``db check``), and
-whether the rules hold (``verify``, which asks the running service).
+"""migrator-manage: the database from the outside (``db upgrade``, ``db version``, ``db check``), whether
+the rules hold (``verify``, which asks the running service), and what the broker must allow (``broker``).
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from migrator import config, service, verify
+from migrator import config, rpc, service, verify
 from migrator.db import file_lock, schema
-from migrator.errors import Transient
+from migrator.errors import Refused, Transient
 from migrator.version import version
 
+BROKER = (
+    "print the rabbitmqctl lines that give each host's agent a user of its own, which can take what is "
+    "addressed to that agent and tell conductors, and nothing of other agents"
+)
 OK = 0
 NOT_CURRENT = 2
 
@@ -50,6 +54,16 @@ def _check(url: str, form: str) -> int:
     return NOT_CURRENT
 
 
+def _broker(hosts: Sequence[str], vhost: str) -> int:
+    if not hosts:
+        raise Refused(
+            "config.invalid",
+            "no host is configured here; name them: migrator-manage broker h1 h2 ...",
+        )
+    print("\n".join(rpc.rabbitmqctl_lines(hosts, vhost)))
+    return OK
+
+
 def _found(url: str) -> str | None:
     return None if file_lock.is_missing(url) else schema.current(url)
 
@@ -78,6 +92,8 @@ def _run(argv: Sequence[str]) -> int:
     if asked.command == "verify":
         return verify.run(asked.repair, asked.format)
     conf = config.load(config.file_arguments(asked), "migrator-manage")
+    if asked.command == "broker":
+        return _broker(asked.host or sorted(config.hosts(conf)), asked.vhost)
     command, _ = COMMANDS[asked.command]
     return command(conf.database.connection, getattr(asked, "format", "table"))
 
@@ -89,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version())
     config.add_file_arguments(parser)
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
+    broker = nouns.add_parser("broker", help=BROKER, description=BROKER)
+    broker.set_defaults(command="broker")
+    broker.add_argument("host", nargs="*", help="the configured hosts, where none is named")
+    broker.add_argument("--vhost", default="migrator", help="RabbitMQ's virtual host")
     rules = nouns.add_parser("verify", help=verify.SUMMARY, description=verify.SUMMARY)
     rules.set_defaults(command="verify")
     rules.add_argument("--repair", action="store_true", help=verify.REPAIR)

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from migrator.errors import Transient
 from migrator.messages import (
     CONDUCTOR_METHODS,
     CONDUCTOR_TOPIC,
@@ -77,6 +78,14 @@ VERIFY_S = 100.0
 """Every host is asked about each of its instances, and a host that is away costs one read's time."""
 
 
+ALIVE_S = 4.0
+"""A conductor that works on a request says so at least twice in this time."""
+ASKED = 3
+"""Conductors, one after the other."""
+NOT_TWICE = frozenset({"migrate", "dry_run", "verify", "transfer_action"})
+"""Not asked of another conductor by itself: they begin something, add to a record, or take long."""
+
+
 class ConductorApi(Protocol):
     """What operators and the HTTP API may ask."""
 
@@ -134,9 +143,18 @@ class ConductorClient:
     def _call(
         self, name: str, request: msgspec.Struct, reply: type[R], timeout: float = ANSWER_S
     ) -> R:
-        answer = self._client.call(name, request, timeout=timeout)
-        assert isinstance(answer, reply)
-        return answer
+        """One conductor is asked; one that gives no sign of life has perhaps been frozen with the
+        request in its hands, so that another is asked, where doing it twice is doing it once."""
+        for left in reversed(range(ASKED)):
+            try:
+                answer = self._client.call(name, request, timeout=timeout, monitor_timeout=ALIVE_S)
+            except Transient as error:
+                if not left or name in NOT_TWICE or not error.facts.get("silent"):
+                    raise
+            else:
+                assert isinstance(answer, reply)
+                return answer
+        raise AssertionError("unreachable")
 
     # -- operators
 

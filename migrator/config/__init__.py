@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import re
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -214,7 +213,7 @@ def _process_name(conf: cfg.ConfigOpts, prog: str) -> str:
         which = conductor_name(conf)
     elif prog == "migrator-api":
         which = conf.api.listen
-    return re.sub(r"[^a-z0-9]+", "-", f"{prog} {which}".lower()).strip("-")
+    return rpc.process_name(prog, which)
 
 
 def _addresses(group: Any) -> HostAddresses:

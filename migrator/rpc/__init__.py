@@ -19,8 +19,20 @@ _service_backend.init_backend(_service_backend.BackendType.THREADING)
 
 from migrator.rpc.bus import Bus
 from migrator.rpc.client import Client
+from migrator.rpc.names import process_name
+from migrator.rpc.permissions import AgentRights, agent_rights, rabbitmqctl_lines
 from migrator.rpc.probing import probe
 from migrator.rpc.rabbit import rabbit_defaults
 from migrator.rpc.server import Server
 
-__all__ = ["Bus", "Client", "Server", "probe", "rabbit_defaults"]
+__all__ = [
+    "AgentRights",
+    "Bus",
+    "Client",
+    "Server",
+    "agent_rights",
+    "probe",
+    "process_name",
+    "rabbit_defaults",
+    "rabbitmqctl_lines",
+]

@@ -63,6 +63,7 @@ def call_failure(
             f"{where} {sign} on {method}; whether it was done is unknown",
             method=method,
             sent=True,
+            silent=early,
         )
     lost = (
         oslo_messaging.MessageDeliveryFailure,

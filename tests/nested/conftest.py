@@ -33,10 +33,10 @@ def standalone() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def distributed() -> Iterator[Lab]:
-    """Two hosts, RabbitMQ, PostgreSQL, a conductor, an API and an agent for each host."""
+    """Two hosts, RabbitMQ, PostgreSQL, two conductors, an API and an agent for each host."""
     if shutil.which("rabbitmq-server") is None and not os.path.exists("/usr/lib/rabbitmq"):
         pytest.skip("needs RabbitMQ and PostgreSQL: tools/setup broker")
-    yield from _running(f"b{os.getpid()}", "--broker", "rabbit", "--conductors", "1")
+    yield from _running(f"b{os.getpid()}", "--broker", "rabbit", "--conductors", "2")
 
 
 @pytest.fixture

@@ -218,12 +218,14 @@ class SimClient:
             if envelope is not None:
                 break
             dead = monitor_timeout is not None and not self._network.shows_life(message)
-            if dead or deadline - scheduler.time <= 0:
+            late = deadline - scheduler.time <= 0
+            if dead or late:
                 raise Transient(
                     "rpc.timeout",
                     f"{where} did not answer in time on {method_name}",
                     method=method_name,
                     sent=True,
+                    silent=not late,
                 )
         scheduler.point(f"answered {method_name}")
         return open_envelope(self._methods[method_name], envelope)

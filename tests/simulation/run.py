@@ -162,7 +162,8 @@ def _once_more(world: World, faults: Faults) -> Iterator[str]:
         if request_id.startswith("again-"):
             answer = world.answers[request_id]
             state = world.stores().migrations.get(answer).state if len(answer) == 36 else answer
-            if state != "completed":
+            # A first request that was given up may have waited in a queue, and be obeyed after all.
+            if state not in ("completed", "migration.exists"):
                 yield f"the next migration ended {state}"
 
 

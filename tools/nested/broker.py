@@ -1,6 +1,10 @@
 """A private RabbitMQ node: own name, own ports, own cookie, nothing outside the lab's directory."""
 
+import base64
+import hashlib
+import json
 import re
+import secrets
 import signal
 import socket
 from pathlib import Path
@@ -42,10 +46,10 @@ def _prepare(record: Record) -> dict[str, str]:
     home = record.layout.bulk / "broker"
     home.mkdir(mode=0o700, exist_ok=True)
     port = record.ports["amqp"]
+    (home / "definitions.json").write_text(json.dumps(_definitions(record)))
     (home / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\nlisteners.tcp.2 = {record.layout.gateway}:{port}\n"
-        f"default_user = migrator\ndefault_pass = {record.password}\n"
-        "default_vhost = migrator\nloopback_users = none\n"
+        f"load_definitions = {home / 'definitions.json'}\nloopback_users = none\n"
         "log.file = false\nlog.console = true\nlog.console.level = warning\n"
         "management_agent.disable_metrics_collector = true\n"
         "vm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 50MB\n"
@@ -66,6 +70,51 @@ def _prepare(record: Record) -> dict[str, str]:
         "RABBITMQ_SERVER_ERL_ARGS": ERLANG,
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(record.ports["epmd"]),
+    }
+
+
+def _definitions(record: Record) -> dict[str, object]:
+    """Return the users and what each may do: one for conductors and the API, one for each agent."""
+    # Not at the top: it brings oslo.messaging along, which no other command of the lab needs.
+    from migrator.rpc import agent_rights
+
+    vhost, exchange = "migrator", "migrator"
+    users = [_user("migrator", record.password)]
+    permissions = [_permission("migrator", ".*", ".*", ".*")]
+    keys = []
+    for host in record.host_layouts:
+        rights = agent_rights(host.name)
+        users.append(_user(rights.user, record.agent_password(host.name)))
+        permissions.append(_permission(rights.user, rights.configure, rights.write, rights.read))
+        written, read = rights.keys_written, rights.keys_read
+        names = {"user": rights.user, "vhost": vhost, "exchange": exchange}
+        keys.append({**names, "write": written, "read": read})
+    return {
+        "users": users,
+        "vhosts": [{"name": vhost}],
+        "permissions": permissions,
+        "topic_permissions": keys,
+    }
+
+
+def _user(name: str, password: str) -> dict[str, object]:
+    salt = secrets.token_bytes(4)
+    digest = hashlib.sha256(salt + password.encode()).digest()
+    return {
+        "name": name,
+        "password_hash": base64.b64encode(salt + digest).decode(),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": [],
+    }
+
+
+def _permission(user: str, configure: str, write: str, read: str) -> dict[str, str]:
+    return {
+        "user": user,
+        "vhost": "migrator",
+        "configure": configure,
+        "write": write,
+        "read": read,
     }
 
 

@@ -1,14 +1,26 @@
 """The one configuration file all of a lab's services read."""
 
+from pathlib import Path
+
 from nested.layout import VENV_BIN, HostLayout, LabLayout
 from nested.record import Record
 
 
-def transport_url(record: Record) -> str:
-    """Return where the services meet: in the process, or at the private broker on the control plane."""
+def transport_url(record: Record, host: str | None = None) -> str:
+    """Return where the services meet: in the process, or at the private broker on the control plane.
+
+    The agent of ``host`` has a user of its own there."""
     if not record.broker:
         return "inproc://"
-    return f"rabbit://migrator:{record.password}@{record.layout.gateway}:{record.ports['amqp']}/migrator"
+    user, password = "migrator", record.password
+    if host is not None:
+        user, password = f"migrator-agent-{host}", record.agent_password(host)
+    return f"rabbit://{user}:{password}@{record.layout.gateway}:{record.ports['amqp']}/migrator"
+
+
+def agent_file(record: Record, host: str) -> Path:
+    """Return what the agent of ``host`` reads after the file all services read."""
+    return record.layout.configuration.with_name(f"agent-{host}.conf")
 
 
 def database_url(record: Record) -> str:
@@ -54,14 +66,20 @@ def _host_section(record: Record, host: HostLayout) -> list[str]:
 
 
 def write(record: Record) -> bool:
-    """Write the file where it differs; say whether it did."""
-    path, text = record.layout.configuration, render(record)
+    """Write the files where they differ; say whether any did."""
     (record.layout.state / "state").mkdir(exist_ok=True)
-    if path.exists() and path.read_text() == text:
-        return False
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return True
+    texts = {record.layout.configuration: render(record)}
+    if record.broker:
+        for host in record.host_layouts:
+            url = transport_url(record, host.name)
+            texts[agent_file(record, host.name)] = f"[DEFAULT]\ntransport_url = {url}\n"
+    differing = {
+        path: text for path, text in texts.items() if not path.exists() or path.read_text() != text
+    }
+    for path, text in differing.items():
+        path.touch(mode=0o600)
+        path.write_text(text)
+    return bool(differing)
 
 
 def service_environment(layout: LabLayout) -> dict[str, str]:

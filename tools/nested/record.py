@@ -1,6 +1,7 @@
 """What a lab remembers about itself between two commands: ``lab.json``."""
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -31,6 +32,10 @@ class Record:
     services: bool = True
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     ports: dict[str, int] = field(default_factory=dict)
+
+    def agent_password(self, host: str) -> str:
+        """Return what the agent of this host shows the broker: each has its own."""
+        return hashlib.sha256(f"{self.password} {host}".encode()).hexdigest()[:24]
 
     @property
     def layout(self) -> LabLayout:

@@ -62,6 +62,7 @@ def _command(record: Record, name: str) -> list[str | Path]:
     kind, _, which = name.partition("-")
     if kind == "agent":
         host = record.host(which)
+        options += ["--config-file", configuration.agent_file(record, host.name)]
         return [*enter(anchor_of(host)), _program("migrator-agent"), *options, "--host", host.name]
     if kind == "conductor":
         return [_program("migrator-conductor"), *options, "--name", which]
