@@ -344,10 +344,12 @@ def _note_blackout(context: Context, migration: Migration, measured: Statistics)
     """Both figures of how long the guest stood still, in the history."""
     if measured.blackout_ms is None:
         return
+    net = measured.downtime_net_ms
     text = (
         f"the guest stood still for {measured.blackout_ms} ms, from its pause on {migration.source} to"
         f" its first instruction on {migration.destination} as seen from here; libvirt counts"
-        f" {measured.downtime_ms} ms, {measured.downtime_net_ms} of them without the network"
+        f" {measured.downtime_ms} ms"
+        + ("" if net is None else f", {net} of them without the network")
     )
     facts = {
         "blackout_ms": measured.blackout_ms,

@@ -125,6 +125,12 @@ class FakeFleet:
         self.stalled = stalled
         self.signal(Signal.LINK)
 
+    def iterate(self) -> None:
+        """Every transfer begins to go over the memory once more."""
+        with self.lock:
+            for transfer in self.transfers():
+                transfer.iterate()
+
     def signal(self, signal: Signal) -> None:
         """Tell every running transfer."""
         with self.lock:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.fakes.hypervisor import FakeHypervisor
 
 MIB = 1024 * 1024
+HELD_BYTES_PER_S = 100 * MIB
 DOWNTIME_MS = 60
 
 
@@ -105,7 +106,7 @@ class FakeTransfer:
             self.finish()
 
     def sample(self) -> JobSample:
-        """Progress by the clock: linear, and standing still while it is held or frozen."""
+        """Progress by the clock: linear; while it is held or frozen no less is left to send."""
         now = self.fleet.clock.monotonic()
         total = self.memory_total
         copying_s = now - self._copy_began if self.arriving is not None else 0.0
@@ -117,11 +118,14 @@ class FakeTransfer:
         if self.postcopy is not None:
             share = 0.5 + (1 - self.postcopy.share_left) / 2
         started = self.arriving is not None and self.disks.done
+        # One that is held sends the same pages again and again.
+        held = started and not (self.released or self.frozen or self.postcopy)
+        again = int(copying_s * HELD_BYTES_PER_S) if held else 0
         return JobSample(
             operation="migration_out",
             elapsed_ms=int((now - self._began) * 1000),
             memory_total=total if started else 0,
-            memory_processed=int(total * share),
+            memory_processed=int(total * share) + again,
             memory_remaining=int(total * (1 - share)) if started else 0,
             memory_bandwidth=int(total / max(self.fleet.timing.copy_s, 1e-9)) if started else 0,
             memory_page_size=4096,

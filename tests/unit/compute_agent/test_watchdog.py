@@ -1,0 +1,98 @@
+"""What would hang for ever is noticed; what merely takes its time is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from migrator.compute_agent.monitor.decide import Reading
+from migrator.compute_agent.monitor.watchdog import (
+    NOTHING_MOVES_S,
+    PAGES_STOPPED_S,
+    PAUSE_AGAIN_S,
+    Flow,
+    follow,
+    nothing_moves,
+    pages_stopped,
+    pause_of,
+    paused_by_hand,
+)
+from migrator.model import JobSample
+
+MIB = 1 << 20
+JOB = JobSample(
+    "migration_out",
+    memory_total=256 * MIB,
+    memory_remaining=100 * MIB,
+    memory_bandwidth=10 * MIB,
+    memory_iteration=1,
+)
+
+
+def watched(*readings: Reading) -> Flow:
+    flow = Flow()
+    for reading in readings:
+        flow = follow(flow, reading)
+    return flow
+
+
+def test_a_copy_without_a_byte_for_long_is_given_up() -> None:
+    late = Reading(NOTHING_MOVES_S, JOB)
+    assert nothing_moves(watched(Reading(0.0, JOB), late), late)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory_remaining": 99 * MIB},
+        {"memory_processed": 1},
+        {"disk_processed": 1},
+        {"memory_iteration": 2},
+    ],
+)
+def test_anything_that_moves_counts(change: dict[str, int]) -> None:
+    moved = Reading(NOTHING_MOVES_S, replace(JOB, **change))
+    assert not nothing_moves(watched(Reading(0.0, JOB), moved), moved)
+
+
+def test_before_anything_has_begun_nothing_is_late() -> None:
+    empty = JobSample("migration_out")
+    late = Reading(1000.0, empty)
+    assert not nothing_moves(watched(Reading(0.0, empty), late), late)
+
+
+def test_a_guest_that_is_paused_for_its_switch_is_not_given_up() -> None:
+    late = Reading(NOTHING_MOVES_S, JOB, paused=True)
+    assert not nothing_moves(watched(Reading(0.0, JOB), late), late)
+
+
+def test_a_post_copy_without_a_page_is_broken_and_again_while_that_shows_no_effect() -> None:
+    first = Reading(0.0, JOB, paused=True, postcopy=True)
+    late = replace(first, at=PAGES_STOPPED_S)
+    flow = watched(first, late)
+    assert pages_stopped(flow, late, broken=False)
+    assert pages_stopped(flow, late, broken=True), "libvirt says so while pages flow, too"
+    paused = replace(flow, paused_at=late.at)
+    assert not pages_stopped(paused, replace(late, at=late.at + 1), broken=False)
+    assert pages_stopped(paused, replace(late, at=late.at + PAUSE_AGAIN_S), broken=False)
+    assert not pages_stopped(paused, replace(late, at=late.at + PAUSE_AGAIN_S), broken=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "later_s", "by_hand"),
+    [(100 * MIB, 0.5, True), (100 * MIB, 0.1, False), (4 * MIB, 0.5, False), (0, 0.5, False)],
+)
+def test_a_pause_with_much_left_to_send_is_not_the_switch(
+    left: int, later_s: float, by_hand: bool
+) -> None:
+    first = Reading(10.0, JOB, paused=True)
+    later = Reading(10.0 + later_s, replace(JOB, memory_remaining=left), paused=True)
+    assert paused_by_hand(pause_of(first, 300), later) is by_hand
+
+
+def test_in_doubt_a_pause_is_the_switch() -> None:
+    unknown = replace(JOB, memory_bandwidth=0)
+    first, later = Reading(0.0, unknown, paused=True), Reading(9.0, unknown, paused=True)
+    assert not paused_by_hand(pause_of(first, 300), later)
+    assert not paused_by_hand(pause_of(first, 300), replace(later, job=None))
