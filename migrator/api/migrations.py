@@ -15,6 +15,7 @@ from migrator.api.asks import (
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
+    ConfirmMigration,
     DryRun,
     EventList,
     ForceAnswer,
@@ -28,6 +29,7 @@ from migrator.messages import (
     MigrationView,
     RescueAnswer,
     RescueMigration,
+    RevertMigration,
     Tune,
     TuneAnswer,
 )
@@ -101,6 +103,14 @@ def tune(conductor: ConductorApi, ask: TuneMigration) -> TuneAnswer:
 
 def rescue(conductor: ConductorApi, ask: OneMigration) -> RescueAnswer:
     return conductor.rescue(RescueMigration(id=ask.id))
+
+
+def confirm(conductor: ConductorApi, ask: OneMigration) -> MigrationView:
+    return conductor.confirm(ConfirmMigration(id=ask.id))
+
+
+def revert(conductor: ConductorApi, ask: OneMigration) -> MigrationView:
+    return conductor.revert(RevertMigration(id=ask.id))
 
 
 def events(conductor: ConductorApi, ask: SomeEvents) -> EventList:

@@ -32,6 +32,8 @@ COMMANDS = {
     "instance show": "instances:ShowInstance",
     "migrate": "migrate:Migrate",
     "migration abort": "migrations:AbortMigration",
+    "migration confirm": "migrations:ConfirmMigration",
+    "migration revert": "migrations:RevertMigration",
     "migration disks": "migrations:ListDisks",
     "migration force-complete": "steering:ForceMigration",
     "migration rescue": "steering:RescueMigration",

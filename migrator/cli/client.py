@@ -66,6 +66,10 @@ class Client:
         """Change something."""
         return self._request("PATCH", path, json=changes)
 
+    def last_word(self, migration: str, word: str) -> dict[str, Any]:
+        """``confirm`` or ``revert`` a cold move."""
+        return self._request("POST", ("v1", "migrations", migration, word))
+
     def abort(self, migration: str) -> dict[str, Any]:
         """Ask for an abort."""
         return self._request("POST", ("v1", "migrations", migration, "abort"))

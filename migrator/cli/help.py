@@ -14,7 +14,7 @@ from migrator.cli.app import explain_unknown
 from migrator.cli.base import PlainHelp, say
 from migrator.cli.exits import DONE, REFUSED
 
-INDENT = 20
+INDENT = 27
 WIDEST = 100
 
 

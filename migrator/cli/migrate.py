@@ -16,7 +16,7 @@ DRY_RUN_KEYS = ("instance", "chosen", "hosts", "methods", "forecast")
 
 
 class Migrate(MigrationCommand):
-    """Move an instance to another host while it runs.
+    """Move an instance to another host, while it runs or (--kind cold) while it is off.
 
     Answers once every check has passed and the migration is in the queue; with --wait once it has
     ended: exit code 0 when it completed, 1 when it failed, was cancelled or is lost, 2 when it was
@@ -27,7 +27,10 @@ class Migrate(MigrationCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument("instance", metavar="INSTANCE", help="name or UUID of the instance")
         parser.add_argument(
-            "--kind", metavar="KIND", default="live", help="how it moves: live (the default)"
+            "--kind",
+            metavar="KIND",
+            default="live",
+            help="how it moves: live (the default), or cold: off, or stopped for it",
         )
         parser.add_argument("--host", metavar="HOST", help="where to; without it a host is chosen")
         parser.add_argument(

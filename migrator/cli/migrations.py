@@ -232,3 +232,47 @@ class AbortMigration(OneMigrationCommand):
             "tells when everything is undone"
         )
         return view
+
+
+class _LastWord(OneMigrationCommand):
+    word: ClassVar[str]
+    doing: ClassVar[str]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--wait", action="store_true", help="until that is done")
+        return parser
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        view: Row = self.client.last_word(parsed.migration, self.word)
+        if parsed.wait:
+            return self.wait(view["id"])
+        self.sentence = (
+            f"{screen.title(view)}, {self.doing}; `migrator migration watch "
+            f"{words.short_id(view['id'])}` watches it"
+        )
+        return view
+
+
+class ConfirmMigration(_LastWord):
+    """Let the source of a cold move go: its copy of the guest is deleted and cannot be reverted to."""
+
+    word = "confirm"
+    doing = "is confirmed"
+
+
+class RevertMigration(_LastWord):
+    """Bring the guest of a cold move back to its source, as it was there.
+
+    It is shut down where it is now, and what it wrote since its move is lost. Possible until the move
+    is confirmed, by hand or by time ([conductor] cold_confirm_s). With --wait exits 0 once it is back.
+    """
+
+    word = "revert"
+    doing = "is being reverted"
+
+    def fetch(self, parsed: argparse.Namespace) -> Row:
+        view = super().fetch(parsed)
+        if parsed.wait:
+            self.exit_code = DONE if view["state"] == "reverted" else ENDED_BADLY
+        return view

@@ -12,6 +12,7 @@ from migrator.compute_agent.latch import Latch
 from migrator.compute_agent.ports import Hypervisor
 from migrator.compute_agent.reporter import Reporter
 from migrator.compute_agent.settings import AgentSettings
+from migrator.compute_agent.streams import Streams
 from migrator.compute_agent.transfer import Transfers
 from migrator.conductor.rpcapi import ReportsApi
 from migrator.ports import Clock, Concurrency
@@ -40,7 +41,13 @@ class Agent:
         )
         self.transfers = Transfers(self._ports)
         self._reporter = Reporter(self._ports, self.transfers, self.incarnation)
-        context = AgentContext(settings, hypervisor, clock, self.transfers)
+        context = AgentContext(
+            settings,
+            hypervisor,
+            clock,
+            self.transfers,
+            Streams(self._ports, self.transfers.progress),
+        )
         self.endpoint = AgentEndpoint(
             context, CommandGate(Ledger(self.incarnation), clock, concurrency)
         )

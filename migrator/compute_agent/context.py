@@ -12,6 +12,7 @@ from migrator.conductor.rpcapi import ReportsApi
 from migrator.ports import Clock, Concurrency
 
 if TYPE_CHECKING:
+    from migrator.compute_agent.streams import Streams
     from migrator.compute_agent.transfer import Transfers
 
 
@@ -29,10 +30,11 @@ class AgentPorts:
 
 @dataclass(frozen=True)
 class AgentContext:
-    """What an op may use. Whatever lasts is in libvirt; ``transfers`` knows what runs in this
-    process."""
+    """What an op may use. Whatever lasts is in libvirt; ``transfers`` and ``streams``
+    know what runs in this process."""
 
     settings: AgentSettings
     hypervisor: Hypervisor
     clock: Clock
     transfers: Transfers
+    streams: Streams

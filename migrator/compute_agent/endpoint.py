@@ -11,6 +11,7 @@ from migrator.compute_agent.ops import (
     attach_devices,
     check_destination,
     check_source,
+    define_guest,
     delete_volumes,
     describe_source,
     detach_devices,
@@ -20,9 +21,14 @@ from migrator.compute_agent.ops import (
     list_domains,
     prepare_destination,
     release_source,
+    restore_source,
     resume_postcopy,
+    start_guest,
     start_transfer,
     steer,
+    stop_guest,
+    stop_streams,
+    stream_volumes,
     undo_destination,
 )
 from migrator.messages import (
@@ -31,6 +37,7 @@ from migrator.messages import (
     AttachDevices,
     CheckDestination,
     CheckSource,
+    DefineGuest,
     DeleteVolumes,
     DestinationChecked,
     DestinationFinished,
@@ -42,20 +49,33 @@ from migrator.messages import (
     Empty,
     FenceSource,
     FinishDestination,
+    GuestDefined,
+    GuestStarted,
+    GuestStopped,
     HostDomains,
     Inspected,
     InstanceRef,
     PostcopyResumed,
     PrepareDestination,
     ReleaseSource,
+    RestoreSource,
     ResumePostcopy,
     SourceChecked,
     SourceFacts,
     SourceFenced,
     SourceReleased,
+    SourceRestored,
+    StartGuest,
     StartTransfer,
     Steer,
     Steered,
+    StopGuest,
+    StopStreams,
+    StreamsRef,
+    StreamsStopped,
+    StreamsTaken,
+    StreamsView,
+    StreamVolumes,
     TransferStarted,
     UndoDestination,
     VolumesDeleted,
@@ -83,6 +103,9 @@ class AgentEndpoint:
 
     def list_domains(self, request: Empty) -> HostDomains:
         return list_domains.run(self._host, request)
+
+    def streams(self, request: StreamsRef) -> StreamsView:
+        return self._host.streams.view(request)
 
     def prepare_destination(self, request: PrepareDestination) -> DestinationPrepared:
         work = partial(prepare_destination.run, self._host)
@@ -123,3 +146,21 @@ class AgentEndpoint:
 
     def delete_volumes(self, request: DeleteVolumes) -> VolumesDeleted:
         return self._gate.run("delete_volumes", request, partial(delete_volumes.run, self._host))
+
+    def stop_guest(self, request: StopGuest) -> GuestStopped:
+        return self._gate.run("stop_guest", request, partial(stop_guest.run, self._host))
+
+    def start_guest(self, request: StartGuest) -> GuestStarted:
+        return self._gate.run("start_guest", request, partial(start_guest.run, self._host))
+
+    def restore_source(self, request: RestoreSource) -> SourceRestored:
+        return self._gate.run("restore_source", request, partial(restore_source.run, self._host))
+
+    def define_guest(self, request: DefineGuest) -> GuestDefined:
+        return self._gate.run("define_guest", request, partial(define_guest.run, self._host))
+
+    def stream_volumes(self, request: StreamVolumes) -> StreamsTaken:
+        return self._gate.run("stream_volumes", request, partial(stream_volumes.run, self._host))
+
+    def stop_streams(self, request: StopStreams) -> StreamsStopped:
+        return self._gate.run("stop_streams", request, partial(stop_streams.run, self._host))

@@ -25,6 +25,7 @@ from migrator.compute_agent import libvirt_copying as copying
 from migrator.compute_agent import libvirt_devices as devices
 from migrator.compute_agent import libvirt_domains as domains
 from migrator.compute_agent import libvirt_host as host
+from migrator.compute_agent import libvirt_offline as offline
 from migrator.compute_agent import libvirt_tuning as tuning
 from migrator.compute_agent.capabilities import host_capabilities, machine_types
 from migrator.compute_agent.libvirt_connections import ANSWER_S, Channel
@@ -60,6 +61,9 @@ BUILD_S = 60.0
 """Making or deleting a volume: libvirt forks a tool for it, and a server behind the pool may be slow."""
 BLOCKED_S = 35.0
 """libvirt waits 30 s for a job on the domain to end before it fails a change."""
+START_S = 60.0
+"""A QEMU starts in 0.2 s idle, many loaded; one that reads its memory back takes as long as that is
+large."""
 DESTROY_S = 35.0
 """libvirt waits for a stopped QEMU before it kills it hard; 11.6 s seen."""
 
@@ -259,6 +263,17 @@ class LibvirtHypervisor:
     def undefine(self, instance_id: str) -> None:
         work = partial(changes.undefine, instance_id=instance_id)
         self._control.call(f"undefining {instance_id}", work, BLOCKED_S)
+
+    def shutdown(self, instance_id: str) -> None:
+        work = partial(offline.shutdown, instance_id=instance_id)
+        self._control.call(f"shutting {instance_id} down", work, BLOCKED_S)
+
+    def start(self, instance_id: str) -> None:
+        work = partial(offline.start, instance_id=instance_id)
+        self._control.call(f"starting {instance_id}", work, START_S)
+
+    def define(self, xml: str) -> None:
+        self._control.call("defining a guest", partial(offline.define, xml=xml), BLOCKED_S)
 
     # -- events and life
 

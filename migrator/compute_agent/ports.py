@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from migrator.compute_agent.offline_ports import OfflineMoves
 from migrator.messages import DiskFacts, PlannedVolume, PoolIdentity, TransferPlan
 from migrator.model import (
     AttemptMark,
@@ -21,14 +22,9 @@ from migrator.model import (
     HostTopology,
     JobSample,
     PoolFacts,
-    Range,
     Statistics,
-    VolumeCopy,
-    VolumeDigest,
     VolumeInfo,
-    VolumeRef,
 )
-from migrator.storage.ports import CopyWatch
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class ConnectionChanged:
 HypervisorEvent = LifecycleEvent | JobCompleted | JobIteration | ConnectionChanged
 
 
-class Hypervisor(Protocol):
+class Hypervisor(OfflineMoves, Protocol):
     """One host's libvirt."""
 
     # -- reading
@@ -190,29 +186,6 @@ class Hypervisor(Protocol):
 
     def delete_volume(self, pool: str, volume: str) -> bool:
         """Delete it; False when there was none. :raises Refused: ``pool.missing``."""
-        ...
-
-    def copy_volumes(
-        self,
-        peer_uri: str,
-        copies: Sequence[VolumeCopy],
-        bandwidth: int | None,
-        watch: CopyWatch,
-    ) -> Sequence[VolumeDigest]:
-        """Stream volumes of this host into those of the libvirt at ``peer_uri``, holes kept; what the
-        sources hold. Returns when all is there. ``bandwidth`` in bytes/s.
-
-        :raises Refused: ``migration.aborted`` once the watch says so; ``volume.missing``,
-            ``pool.missing``.
-        :raises Transient: ``libvirt.unreachable`` when either side is lost: take it up again.
-        :raises Broken: ``copy.failed`` with libvirt's words.
-        """
-        ...
-
-    def digest_volumes(
-        self, wanted: Sequence[tuple[VolumeRef, Sequence[Range]]], watch: CopyWatch
-    ) -> Sequence[VolumeDigest]:
-        """What volumes of this host hold, read here; raises as :meth:`copy_volumes` does."""
         ...
 
     # -- changing

@@ -15,6 +15,7 @@ from migrator.messages import (
     AttachDevices,
     CheckDestination,
     CheckSource,
+    DefineGuest,
     DeleteVolumes,
     DestinationChecked,
     DestinationFinished,
@@ -26,20 +27,33 @@ from migrator.messages import (
     Empty,
     FenceSource,
     FinishDestination,
+    GuestDefined,
+    GuestStarted,
+    GuestStopped,
     HostDomains,
     Inspected,
     InstanceRef,
     PostcopyResumed,
     PrepareDestination,
     ReleaseSource,
+    RestoreSource,
     ResumePostcopy,
     SourceChecked,
     SourceFacts,
     SourceFenced,
     SourceReleased,
+    SourceRestored,
+    StartGuest,
     StartTransfer,
     Steer,
     Steered,
+    StopGuest,
+    StopStreams,
+    StreamsRef,
+    StreamsStopped,
+    StreamsTaken,
+    StreamsView,
+    StreamVolumes,
     TransferStarted,
     UndoDestination,
     VolumesDeleted,
@@ -78,6 +92,13 @@ class AgentApi(Protocol):
     def release_source(self, host: str, request: ReleaseSource) -> SourceReleased: ...
     def undo_destination(self, host: str, request: UndoDestination) -> DestinationUndone: ...
     def delete_volumes(self, host: str, request: DeleteVolumes) -> VolumesDeleted: ...
+    def stop_guest(self, host: str, request: StopGuest) -> GuestStopped: ...
+    def start_guest(self, host: str, request: StartGuest) -> GuestStarted: ...
+    def restore_source(self, host: str, request: RestoreSource) -> SourceRestored: ...
+    def define_guest(self, host: str, request: DefineGuest) -> GuestDefined: ...
+    def stream_volumes(self, host: str, request: StreamVolumes) -> StreamsTaken: ...
+    def stop_streams(self, host: str, request: StopStreams) -> StreamsStopped: ...
+    def streams(self, host: str, request: StreamsRef) -> StreamsView: ...
 
 
 class AgentClient:
@@ -160,3 +181,24 @@ class AgentClient:
 
     def delete_volumes(self, host: str, request: DeleteVolumes) -> VolumesDeleted:
         return self._command(host, "delete_volumes", request, request.deadline_s, VolumesDeleted)
+
+    def stop_guest(self, host: str, request: StopGuest) -> GuestStopped:
+        return self._command(host, "stop_guest", request, request.deadline_s, GuestStopped)
+
+    def start_guest(self, host: str, request: StartGuest) -> GuestStarted:
+        return self._command(host, "start_guest", request, request.deadline_s, GuestStarted)
+
+    def restore_source(self, host: str, request: RestoreSource) -> SourceRestored:
+        return self._command(host, "restore_source", request, request.deadline_s, SourceRestored)
+
+    def define_guest(self, host: str, request: DefineGuest) -> GuestDefined:
+        return self._command(host, "define_guest", request, request.deadline_s, GuestDefined)
+
+    def stream_volumes(self, host: str, request: StreamVolumes) -> StreamsTaken:
+        return self._command(host, "stream_volumes", request, request.deadline_s, StreamsTaken)
+
+    def stop_streams(self, host: str, request: StopStreams) -> StreamsStopped:
+        return self._command(host, "stop_streams", request, request.deadline_s, StreamsStopped)
+
+    def streams(self, host: str, request: StreamsRef) -> StreamsView:
+        return self._read(host, "streams", request, StreamsView)

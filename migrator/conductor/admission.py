@@ -16,7 +16,7 @@ from migrator.model import (
     MigrationRequest,
     Mode,
 )
-from migrator.states import ABORTABLE, PAST_NO_RETURN, TERMINAL, MigrationState
+from migrator.states import ABORTABLE, PAST_NO_RETURN, REVERTABLE, TERMINAL, MigrationState
 
 LONGEST_NAME = 255
 MAX_PRIORITY = 1000
@@ -91,7 +91,7 @@ def judge_migrate(
 
     :raises Refused: with the reason and what to do about it.
     """
-    _judge_instance(instance)
+    _judge_instance(instance, request.kind)
     if request.host is not None and request.host not in hosts:
         known = ", ".join(sorted(hosts)) or "none"
         raise Refused(
@@ -123,8 +123,7 @@ def judge_abort(migration: Migration) -> Verdict:
     if migration.state in PAST_NO_RETURN:
         raise Refused(
             "abort.too_late",
-            f"{migration.instance_name} runs on {migration.destination} already; "
-            f"migrate it back to {migration.source} if that is what you want",
+            f"{migration.instance_name} is on {migration.destination} already; {_way_back(migration)}",
             state=str(migration.state),
         )
     # What rolls back for another reason keeps that reason.
@@ -134,7 +133,48 @@ def judge_abort(migration: Migration) -> Verdict:
     return Accept()
 
 
-def _judge_instance(instance: Instance) -> None:
+def judge_last_word(migration: Migration) -> Accept:
+    """Whether a cold move still waits to be confirmed or reverted.
+
+    :raises Refused: ``migration.finished``, ``confirm.not_waiting``.
+    """
+    if migration.state in TERMINAL:
+        raise Refused(
+            "migration.finished",
+            f"migration {migration.id} has ended: {migration.state}",
+            state=str(migration.state),
+        )
+    if migration.state not in REVERTABLE:
+        raise not_waiting(migration)
+    return Accept()
+
+
+def not_waiting(migration: Migration) -> Refused:
+    """Nobody has to say anything about it: not yet, not any more, or never."""
+    why = (
+        "only a cold move whose source keeps the guest for a while ([conductor] cold_confirm_s) is "
+        "confirmed or reverted"
+    )
+    if migration.state in REVERTABLE:
+        why = "it has been confirmed already, and its source is being released"
+    elif migration.state is MigrationState.REVERTING:
+        why = "it is being reverted already"
+    return Refused(
+        "confirm.not_waiting",
+        f"migration {migration.id} ({migration.kind}, {migration.state}) does not wait for that: {why}",
+        state=str(migration.state),
+    )
+
+
+def _way_back(migration: Migration) -> str:
+    if migration.state in REVERTABLE:
+        return f"`migrator migration revert {migration.id}` brings it back as it was"
+    if migration.state is MigrationState.REVERTING:
+        return "it is being brought back"
+    return f"migrate it back to {migration.source} if that is what you want"
+
+
+def _judge_instance(instance: Instance, kind: Kind) -> None:
     who = f"{instance.name} ({instance.id})"
     if instance.migration_id is not None:
         raise Refused(
@@ -145,11 +185,13 @@ def _judge_instance(instance: Instance) -> None:
     match instance.status:
         case InstanceStatus.RUNNING | InstanceStatus.PAUSED:
             return
+        case InstanceStatus.SHUTOFF if kind is Kind.COLD:
+            return
         case InstanceStatus.SHUTOFF:
             raise Refused(
                 "guest.not_active",
-                f"{who} is shut off on {instance.host}; start it first "
-                "(moving a guest that is off comes with cold migration)",
+                f"{who} is shut off on {instance.host}; add --kind cold to move it as it is, or start "
+                "it first",
                 host=instance.host,
             )
         case InstanceStatus.AMBIGUOUS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrator.conductor import steered, verdict
-from migrator.conductor.admission import Accept, judge_abort
+from migrator.conductor.admission import Accept, judge_abort, judge_last_word, not_waiting
 from migrator.conductor.claim_keeping import audit_claims
 from migrator.conductor.context import Context
 from migrator.conductor.counting import Counting
@@ -30,6 +30,7 @@ from migrator.messages import (
     AbortMigration,
     ClaimAudit,
     ClaimList,
+    ConfirmMigration,
     Counted,
     DomainEvent,
     DryRun,
@@ -61,6 +62,7 @@ from migrator.messages import (
     Relay,
     RescueAnswer,
     RescueMigration,
+    RevertMigration,
     SetHost,
     SetInstance,
     TransferAction,
@@ -151,6 +153,23 @@ class ConductorEndpoint:
         return AbortAnswer(
             result="accepted" if accepted else "already", migration=self._view(migration)
         )
+
+    def confirm(self, request: ConfirmMigration) -> MigrationView:
+        migration = self._stores.migrations.get(request.id)
+        judge_last_word(migration)
+        return self._said(self._stores.journal.confirm(migration.id, request.by), migration)
+
+    def revert(self, request: RevertMigration) -> MigrationView:
+        migration = self._stores.migrations.get(request.id)
+        judge_last_word(migration)
+        return self._said(self._stores.journal.revert(migration.id, request.by), migration)
+
+    def _said(self, after: Migration | None, before: Migration) -> MigrationView:
+        """None: somebody was faster, or the time was over."""
+        if after is None:
+            raise not_waiting(self._stores.migrations.get(before.id))
+        self._context.todo.put(after.id)
+        return self._view(after)
 
     def _abort(self, migration: Migration, by: str) -> Migration:
         if migration.state is MigrationState.QUEUED:

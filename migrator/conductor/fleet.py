@@ -359,8 +359,9 @@ def _as_known(instance: Instance) -> DomainSummary:
 def progress_of(sample: JobSample) -> Progress:
     """libvirt's counters as an operator reads them: disks first, then memory."""
     if sample.memory_total == 0:
+        volumes_only = sample.operation.startswith("volume_")
         return Progress(
-            phase=Phase.DISK if sample.disk_remaining else Phase.MEMORY,
+            phase=Phase.DISK if sample.disk_remaining or volumes_only else Phase.MEMORY,
             disk_total=sample.disk_total,
             disk_remaining=sample.disk_remaining,
             disks=sample.disks,

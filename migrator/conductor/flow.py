@@ -1,4 +1,4 @@
-"""The order of a live migration, whole and in one place.
+"""The order of a migration, whole and in one place: one list for each kind.
 
 taskflow runs it: a linear flow on a serial engine in the leader's own thread, undo beside do, every
 step's state and result written through the journal. What follows the commit are to-dos.
@@ -7,6 +7,7 @@ step's state and result written through the journal. What follows the commit are
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from taskflow import engines, states, task
@@ -17,14 +18,19 @@ from migrator.conductor.run import Run
 from migrator.conductor.steps.await_transfer import AwaitTransfer
 from migrator.conductor.steps.base import Result, Step
 from migrator.conductor.steps.commit import Commit
+from migrator.conductor.steps.commit_cold import CommitCold
+from migrator.conductor.steps.copy_volumes import CopyVolumes
+from migrator.conductor.steps.define_guest import DefineGuest
 from migrator.conductor.steps.describe_source import DescribeSource
 from migrator.conductor.steps.detach_devices import DetachDevices
 from migrator.conductor.steps.place import Place
 from migrator.conductor.steps.prepare_destination import PrepareDestination
-from migrator.conductor.steps.render import Render
+from migrator.conductor.steps.render import Render, RenderOffline
+from migrator.conductor.steps.start_guest import StartGuest
 from migrator.conductor.steps.start_transfer import StartTransfer
+from migrator.conductor.steps.stop_guest import StopGuest
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
-from migrator.model import Migration
+from migrator.model import Kind, Migration
 from migrator.states import PAST_NO_RETURN, MigrationState
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +46,29 @@ LIVE_STEPS: tuple[type[Step], ...] = (
     Commit,
 )
 
-ROLLS_BACK = frozenset({MigrationState.CLAIMED, MigrationState.PREPARING, MigrationState.RUNNING})
+COLD_STEPS: tuple[type[Step], ...] = (
+    DescribeSource,
+    Place,
+    PrepareDestination,
+    RenderOffline,
+    StopGuest,
+    CopyVolumes,
+    DefineGuest,
+    StartGuest,
+    CommitCold,
+)
+
+STEPS: Mapping[Kind, tuple[type[Step], ...]] = {Kind.LIVE: LIVE_STEPS, Kind.COLD: COLD_STEPS}
+
+ROLLS_BACK = frozenset(
+    {
+        MigrationState.CLAIMED,
+        MigrationState.PREPARING,
+        MigrationState.RUNNING,
+        MigrationState.STOPPING,
+        MigrationState.COPYING,
+    }
+)
 """Where a failed step has something to undo."""
 CARRIED_OUT = frozenset({MigrationState.SWITCHED, MigrationState.LOST})
 """Where the flow's last step leaves a migration."""
@@ -56,7 +84,7 @@ def run_flow(run: Run) -> bool:
     """
     backend = run.context.stores.journal.flow_backend(run.lead)
     flow = linear_flow.Flow(run.migration.id)
-    flow.add(*(_StepTask(step(), run) for step in LIVE_STEPS))
+    flow.add(*(_StepTask(step(), run) for step in STEPS[run.migration.kind]))
     engine = engines.load(flow, flow_detail=backend.flow_detail(), backend=backend, engine="serial")
     try:
         engine.run()

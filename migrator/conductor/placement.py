@@ -24,6 +24,9 @@ from migrator.messages import CheckDestination, CheckSource, SourceFacts
 from migrator.model import (
     Host,
     HostTopology,
+    Kind,
+    Migration,
+    MigrationRequest,
     Mode,
     PciLive,
     Refusal,
@@ -60,6 +63,7 @@ class Move:
     disks: DiskWishes = field(default_factory=DiskWishes)
     migration_id: str | None = None
     """Whose own reservations do not count against it."""
+    kind: Kind = Kind.LIVE
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class Checked:
     host: str
     refusals: tuple[Refusal, ...]
     disks: PlacedDisks = field(default_factory=PlacedDisks)
+
+
+def disk_wishes(asked: MigrationRequest | Migration) -> DiskWishes:
+    """What was asked of its disks, and what its kind asks of them."""
+    return DiskWishes(asked.disk_pools, asked.flatten, offline=asked.kind is Kind.COLD)
 
 
 def select_hosts(
@@ -199,7 +208,9 @@ def _check_pair(context: Context, facts: SourceFacts, move: Move, host: Host) ->
             peer_uri=host.addresses.peer_uri,
             pools=there.pools,
             encryption=encryption,
-            measure_writes=len(there.pools) < len(asked.pools) or bool(move.disks.pools),
+            kind=move.kind,
+            measure_writes=move.kind is Kind.LIVE
+            and (len(there.pools) < len(asked.pools) or bool(move.disks.pools)),
         ),
     )
     judged = judge_disks(context, DiskCase(facts, move.disks, move.migration_id, host), there, here)

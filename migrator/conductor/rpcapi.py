@@ -26,6 +26,7 @@ from migrator.messages import (
     AbortMigration,
     ClaimAudit,
     ClaimList,
+    ConfirmMigration,
     Counted,
     DomainEvent,
     DryRun,
@@ -56,6 +57,7 @@ from migrator.messages import (
     Relay,
     RescueAnswer,
     RescueMigration,
+    RevertMigration,
     SetHost,
     SetInstance,
     TransferAction,
@@ -99,6 +101,9 @@ class ConductorApi(Protocol):
     def force_complete(self, request: ForceComplete) -> ForceAnswer: ...
     def tune(self, request: Tune) -> TuneAnswer: ...
     def rescue(self, request: RescueMigration) -> RescueAnswer: ...
+
+    def confirm(self, request: ConfirmMigration) -> MigrationView: ...
+    def revert(self, request: RevertMigration) -> MigrationView: ...
     def list_hosts(self, request: Empty) -> HostList: ...
     def show_host(self, request: HostRef) -> HostView: ...
     def set_host(self, request: SetHost) -> HostView: ...
@@ -195,6 +200,14 @@ class ConductorClient:
     def rescue(self, request: RescueMigration) -> RescueAnswer:
         """Try an interrupted post-copy again now; it is tried again and again anyway."""
         return self._call("rescue", request, RescueAnswer)
+
+    def confirm(self, request: ConfirmMigration) -> MigrationView:
+        """Let the source of a cold move go; ``confirm.not_waiting`` unless it waits for that."""
+        return self._call("confirm", request, MigrationView)
+
+    def revert(self, request: RevertMigration) -> MigrationView:
+        """Bring the guest of a cold move back; ``confirm.not_waiting`` unless it waits for that."""
+        return self._call("revert", request, MigrationView)
 
     def list_hosts(self, request: Empty) -> HostList:
         return self._call("list_hosts", request, HostList)

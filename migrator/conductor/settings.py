@@ -20,6 +20,11 @@ class ConductorSettings:
     """A leader silent for longer loses its migrations to another conductor."""
     host_down_s: float = 15.0
     """An agent silent for longer counts as down."""
+    cold_stop_s: float = 60.0
+    """A guest that is to move cold has so long to shut down by itself."""
+    cold_confirm_s: float = 0.0
+    """So long after a cold move its source keeps the guest, to be reverted or confirmed; 0: not at
+    all."""
     max_migrations: int = 16
     """Of the whole fleet at once."""
     max_outgoing: int = 2

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from migrator.about import about
+from migrator.conductor import confirmation
 from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
 from migrator.errors import Broken, Fenced, MigratorError, Refused, Transient
@@ -290,15 +291,18 @@ def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Don
 
 
 def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
-    """Only while the destination still has the guest that was seen to run there: until then the source's
-    volumes are the only ones that are known to be whole."""
+    """Only while the other host still has the guest that was seen there: until then these volumes are
+    the only ones that are known to be whole."""
+    assert migration.source is not None
     assert migration.destination is not None
+    reverted = todo.host == migration.destination
+    keeper = migration.source if reverted else migration.destination
     request = InstanceRef(instance_id=migration.instance_id)
-    there = context.agents.inspect(migration.destination, request).view
+    there = context.agents.inspect(keeper, request).view
     if there.state is DomainState.ABSENT:
         kept = ", ".join(f"{pool}/{volume}" for pool, volume in todo.payload["volumes"])
         text = (
-            f"{migration.destination} has no domain of {migration.instance_name} any more; the volumes "
+            f"{keeper} has no domain of {migration.instance_name} any more; the volumes "
             f"it left on {todo.host} are kept: {kept}. Delete them when nobody needs them"
         )
         context.stores.journal.note(migration.id, "alarm", text)
@@ -366,4 +370,6 @@ _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {
     TodoKind.UNDO_DESTINATION: _undo_destination,
     TodoKind.DELETE_VOLUMES: _delete_volumes,
     TodoKind.ATTACH_DEVICES: _attach_devices,
+    TodoKind.CONFIRM: confirmation.confirm,
+    TodoKind.REVERT: confirmation.revert,
 }

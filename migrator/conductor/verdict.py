@@ -14,16 +14,25 @@ from migrator.conductor.placement import (
     Move,
     check_guest,
     check_pair,
+    disk_wishes,
     nobody_fits,
     select_hosts,
 )
 from migrator.conductor.views import devices_view, pins_view
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
-from migrator.model import BALANCED, ActionRecord, DiskMove, Instance, Migration, MigrationRequest
+from migrator.model import (
+    BALANCED,
+    ActionRecord,
+    DiskMove,
+    Instance,
+    Kind,
+    Method,
+    Migration,
+    MigrationRequest,
+)
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
-from migrator.storage.plan import DiskWishes
 from migrator.storage.tell import move_view
 
 
@@ -59,13 +68,14 @@ def admit(context: Context, asked: Migrate) -> Migration:
 
 def dry_run(context: Context, asked: Migrate) -> DryRun:
     """Every host's answer; asks both agents of every host that the selection lets through."""
-    case = _open(context, parse_request(asked))
+    request = parse_request(asked)
+    case = _open(context, request)
     verdicts = [_host_verdict(context, case, judged) for judged in case.selection.judged]
     return DryRun(
         instance=case.instance.name,
         chosen=next((verdict.host for verdict in verdicts if verdict.fits), None),
         hosts=verdicts,
-        methods=["precopy"],
+        methods=[Method.COLD if request.kind is Kind.COLD else Method.PRECOPY],
         forecast=None,
     )
 
@@ -89,11 +99,13 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
             f"see `migrator host show {source}`",
             host=source,
         )
-    facts = context.agents.describe_source(source, InstanceRef(instance_id=instance.id))
+    facts = context.agents.describe_source(
+        source, InstanceRef(instance_id=instance.id, kind=request.kind)
+    )
     check_guest(context, facts)
     check_records(context, facts)
-    wishes = DiskWishes(request.disk_pools, request.flatten)
-    move = Move(source, request.mode, request.host, disks=wishes)
+    wishes = disk_wishes(request)
+    move = Move(source, request.mode, request.host, disks=wishes, kind=request.kind)
     selection = select_hosts(context, facts, move, enough)
     return _Case(request, instance, move, facts, selection)
 

@@ -179,6 +179,8 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         lease_s=ours.lease_s,
         host_down_s=ours.host_down_s,
         rescue_over_control=ours.rescue_over_control,
+        cold_stop_s=ours.cold_stop_s,
+        cold_confirm_s=ours.cold_confirm_s,
         max_migrations=ours.max_migrations,
         max_outgoing=ours.max_outgoing,
         max_incoming=ours.max_incoming,

@@ -130,6 +130,22 @@ CONDUCTOR_OPTS = [
         help="Whether a post-copy that lost its link may go on over the control addresses, every other"
         " try, encrypted as migration_encryption says.",
     ),
+    cfg.FloatOpt(
+        "cold_stop_s",
+        default=ConductorSettings.cold_stop_s,
+        min=0.0,
+        max=86400.0,
+        help="Seconds a guest that is to move cold has to shut down by itself; then it is destroyed.",
+    ),
+    cfg.FloatOpt(
+        "cold_confirm_s",
+        default=ConductorSettings.cold_confirm_s,
+        min=0.0,
+        max=2592000.0,
+        help="Seconds after a cold move in which its source keeps the guest and its volumes, so that"
+        " `migrator migration revert` can bring it back; `migrator migration confirm` ends them early."
+        " 0: nothing is kept.",
+    ),
     cfg.IntOpt(
         "max_migrations",
         default=ConductorSettings.max_migrations,

@@ -9,6 +9,7 @@ from migrator.messages.agent_commands import *  # noqa: F403
 from migrator.messages.agent_reads import *  # noqa: F403
 from migrator.messages.base import *  # noqa: F403
 from migrator.messages.claims import *  # noqa: F403
+from migrator.messages.cold import *  # noqa: F403
 from migrator.messages.counted import *  # noqa: F403
 from migrator.messages.devices import *  # noqa: F403
 from migrator.messages.methods import *  # noqa: F403

@@ -21,6 +21,8 @@ class InstanceRef(Message, frozen=True):
     """Asks about one instance."""
 
     instance_id: str
+    kind: str = "live"
+    """How it is to move; what may not move live may well move cold. Read where a source is described."""
 
 
 class DiskFacts(Message, frozen=True):
@@ -146,6 +148,7 @@ class CheckSource(Message, frozen=True):
     encryption: str = "required"
     measure_writes: bool = False
     """Say how much the guest has written, also where every pool is shared."""
+    kind: str = "live"
 
 
 class SourceChecked(Message, frozen=True):

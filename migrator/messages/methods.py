@@ -38,6 +38,22 @@ from migrator.messages.claims import (
     ClaimList,
     HostDomains,
 )
+from migrator.messages.cold import (
+    DefineGuest,
+    GuestDefined,
+    GuestStarted,
+    GuestStopped,
+    RestoreSource,
+    SourceRestored,
+    StartGuest,
+    StopGuest,
+    StopStreams,
+    StreamsRef,
+    StreamsStopped,
+    StreamsTaken,
+    StreamsView,
+    StreamVolumes,
+)
 from migrator.messages.counted import Counted
 from migrator.messages.devices import (
     AttachDevices,
@@ -48,6 +64,7 @@ from migrator.messages.devices import (
 from migrator.messages.operators import (
     AbortAnswer,
     AbortMigration,
+    ConfirmMigration,
     DryRun,
     EventList,
     Health,
@@ -68,6 +85,7 @@ from migrator.messages.operators import (
     PoolList,
     PoolOnHosts,
     PoolRef,
+    RevertMigration,
     SetHost,
     SetInstance,
     WishInstance,
@@ -113,6 +131,13 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("release_source", ReleaseSource, SourceReleased),
     Method("undo_destination", UndoDestination, DestinationUndone),
     Method("delete_volumes", DeleteVolumes, VolumesDeleted),
+    Method("stop_guest", StopGuest, GuestStopped),
+    Method("start_guest", StartGuest, GuestStarted),
+    Method("restore_source", RestoreSource, SourceRestored),
+    Method("define_guest", DefineGuest, GuestDefined),
+    Method("stream_volumes", StreamVolumes, StreamsTaken),
+    Method("stop_streams", StopStreams, StreamsStopped),
+    Method("streams", StreamsRef, StreamsView),
 )
 
 CONDUCTOR_METHODS: tuple[Method, ...] = (
@@ -132,6 +157,8 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("force_complete", ForceComplete, ForceAnswer),
     Method("tune", Tune, TuneAnswer),
     Method("rescue", RescueMigration, RescueAnswer),
+    Method("confirm", ConfirmMigration, MigrationView),
+    Method("revert", RevertMigration, MigrationView),
     Method("list_hosts", Empty, HostList),
     Method("show_host", HostRef, HostView),
     Method("set_host", SetHost, HostView),

@@ -193,6 +193,20 @@ class AbortMigration(Message, frozen=True):
     by: str = "operator"
 
 
+class ConfirmMigration(Message, frozen=True):
+    """Let the source of a cold move go now."""
+
+    id: str
+    by: str = "operator"
+
+
+class RevertMigration(Message, frozen=True):
+    """Bring the guest of a cold move back to its source, as it was there."""
+
+    id: str
+    by: str = "operator"
+
+
 class AbortAnswer(Message, frozen=True):
     """``accepted`` or ``already``; a refusal is an error."""
 

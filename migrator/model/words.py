@@ -9,6 +9,9 @@ class Kind(enum.StrEnum):
     """How an instance moves. Evacuation is a reserved word and refused."""
 
     LIVE = "live"
+    """While it runs."""
+    COLD = "cold"
+    """While it is off, stopped for it if need be: its volumes are streamed, its memory is not."""
 
 
 class Mode(enum.StrEnum):

@@ -40,6 +40,8 @@ class DiskWishes:
     """target -> pool of the destination."""
     flatten: bool = False
     """A disk that stands on a base image may arrive standing alone."""
+    offline: bool = False
+    """The guest is off meanwhile: nothing of it is cached, and volumes are copied as they are."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
         return _no(disk, "disk.not_in_pool", f"is in no storage pool; {_mend(disk)}")
     wanted = wishes.pools.get(disk.target, disk.pool)
     if disk.pool in there.shared and wanted == disk.pool:
-        return _shared(disk)
+        return _shared(disk, wishes.offline)
     why_not = _not_shared(disk, there.not_shared.get(disk.pool))
     if disk.read_only or disk.device in REMOVABLE:
         return _no(disk, "disk.not_shared", f"{why_not}; {_mend_medium(disk)}")
@@ -197,8 +199,8 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
     return _Verdict(_copy(disk, there, wishes, why_not))
 
 
-def _shared(disk: DiskFacts) -> _Verdict:
-    if not disk.read_only and disk.cache not in SAFE_CACHES:
+def _shared(disk: DiskFacts, offline: bool) -> _Verdict:
+    if not (offline or disk.read_only or disk.cache in SAFE_CACHES):
         return _no(
             disk,
             "disk.cache_unsafe",
@@ -288,6 +290,14 @@ def _backing(disk: DiskFacts, wishes: DiskWishes) -> Iterator[Refusal]:
     fault = fault_of_chain(disk)
     if fault is not None:
         yield _refusal(disk, "disk.chain_invalid", fault)
+    elif disk.chain and wishes.offline:
+        base = disk.chain[0].volume or disk.chain[0].path or "?"
+        yield _refusal(
+            disk,
+            "disk.backing_missing",
+            f"stands on {base}, which a cold move does not bring along; move the guest live with "
+            "--flatten, or put both into a shared pool",
+        )
     elif disk.chain and not wishes.flatten:
         base = disk.chain[0].volume or disk.chain[0].path or "?"
         yield _refusal(

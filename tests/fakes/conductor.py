@@ -22,6 +22,7 @@ from migrator.messages import (
     ClaimFinding,
     ClaimList,
     ClaimView,
+    ConfirmMigration,
     Counted,
     DistributionView,
     DryRun,
@@ -52,6 +53,7 @@ from migrator.messages import (
     PoolView,
     RescueAnswer,
     RescueMigration,
+    RevertMigration,
     SetHost,
     SetInstance,
     Tune,
@@ -266,6 +268,19 @@ class FakeConductor:
         with self._enter("rescue"):
             moving = self._find(request.id)
             raise Refused("rescue.not_needed", f"migration {moving.view.id} is not in post-copy")
+
+    def confirm(self, request: ConfirmMigration) -> MigrationView:
+        with self._enter("confirm"):
+            raise self._no_last_word(request.id)
+
+    def revert(self, request: RevertMigration) -> MigrationView:
+        with self._enter("revert"):
+            raise self._no_last_word(request.id)
+
+    def _no_last_word(self, migration_id: str) -> Refused:
+        """Its guests move live, which nobody has to confirm."""
+        state = self._passed(self._find(migration_id))[-1].state
+        return Refused("confirm.not_waiting", f"{migration_id} ({state}) does not wait for that")
 
     def list_hosts(self, request: Empty) -> HostList:
         with self._enter("list_hosts"):

@@ -35,6 +35,7 @@ from migrator.ports import Clock, Concurrency
 from tests.fakes.hypervisor_copies import FakeCopies
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
 from tests.fakes.hypervisor_host import without_device
+from tests.fakes.hypervisor_offline import FakeOffline
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 from tests.fakes.hypervisor_signals import FAST, FakeTiming, Signal
 from tests.fakes.hypervisor_steering import FakeSteering
@@ -147,7 +148,7 @@ class FakeFleet:
         ]
 
 
-class FakeHypervisor(FakeSteering, FakeCopies):
+class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
     """:class:`migrator.compute_agent.ports.Hypervisor`, one verb after the other."""
 
     # -- reading

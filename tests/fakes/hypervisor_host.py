@@ -86,6 +86,8 @@ class FakeHost:
         """Verb name -> what it raises; for faults that have no switch of their own."""
         self.copied: list[VolumeCopy] = []
         """Every volume that was copied from here, in order."""
+        self.deaf_guests = False
+        """Its guests do not shut down when asked to."""
         self.up = True
         self._listeners: list[Callable[[HypervisorEvent], None]] = []
 

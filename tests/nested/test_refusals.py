@@ -122,7 +122,7 @@ def test_the_host_it_is_on_is_refused(lab: Lab, roamer: str) -> None:
     refuse(lab, "host.is_source", roamer, "--host", lab.home_of(roamer).name)
 
 
-@pytest.mark.parametrize("kind", ["evacuate", "cold"])
+@pytest.mark.parametrize("kind", ["evacuate", "warm"])
 def test_kinds_that_are_not_built_are_refused(
     lab: Lab, roamer: str, target: Host, kind: str
 ) -> None:

@@ -53,7 +53,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _up(arguments: argparse.Namespace) -> int:
     request = lifecycle.UpRequest(
-        arguments.hosts, arguments.broker, arguments.conductors, not arguments.no_services
+        arguments.hosts,
+        arguments.broker,
+        arguments.conductors,
+        not arguments.no_services,
+        arguments.confirm_window,
     )
     started = lifecycle.up(lab_name(), request)
     record = load_existing(lab_name())
@@ -201,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-services",
         action="store_true",
         help="only hosts, pools and (with --broker) the two servers",
+    )
+    sub.add_argument(
+        "--confirm-window",
+        type=float,
+        metavar="SECONDS",
+        help="how long a cold move's source keeps the guest (new lab: 0); services started from now on",
     )
     verb(
         "env",

@@ -46,6 +46,9 @@ def render(record: Record) -> str:
         "[api]",
         f"listen = {layout.endpoint}",
         "",
+        "[conductor]",
+        f"cold_confirm_s = {record.confirm_window}",
+        "",
         "[fleet]",
         f"hosts = {','.join(host.name for host in record.host_layouts)}",
     ]

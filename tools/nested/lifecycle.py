@@ -32,6 +32,7 @@ class UpRequest:
     broker: str | None = None
     conductors: int | None = None
     services: bool = True
+    confirm_window: float | None = None
 
 
 def up(name: str, request: UpRequest) -> list[str]:
@@ -73,6 +74,8 @@ def _plan(name: str, request: UpRequest) -> Record:
     """Return the record of the lab as it shall be, and write it down before anything is made."""
     if request.hosts is not None and not 1 <= request.hosts <= MOST_HOSTS:
         raise bad_input("lab.hosts", f"A lab has 1 to {MOST_HOSTS} hosts.")
+    if request.confirm_window is not None and request.confirm_window < 0:
+        raise bad_input("lab.confirm_window", "A window has 0 or more seconds.")
     if request.conductors is not None and not 1 <= request.conductors <= 16:
         raise bad_input("lab.conductors", "A lab has 1 to 16 conductors.")
     known = load(name)
@@ -95,6 +98,7 @@ def _first_plan(name: str, request: UpRequest) -> Record:
         broker=request.broker,
         conductors=request.conductors or 1,
         services=request.services,
+        confirm_window=request.confirm_window or 0.0,
     )
     taken = {each.name for other in other_records(name) for each in other.host_layouts}
     if taken & {each.name for each in record.host_layouts}:
@@ -120,6 +124,9 @@ def _changed_plan(known: Record, request: UpRequest) -> Record:
         hosts=request.hosts or known.hosts,
         conductors=request.conductors or known.conductors,
         services=request.services,
+        confirm_window=known.confirm_window
+        if request.confirm_window is None
+        else request.confirm_window,
     )
     network.refuse_strangers_of_hosts(changed.host_layouts[known.hosts :])
     return changed

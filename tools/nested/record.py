@@ -30,6 +30,7 @@ class Record:
     broker: str | None = None
     conductors: int = 1
     services: bool = True
+    confirm_window: float = 0.0
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     ports: dict[str, int] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.encryption import refuse_control
 from migrator.errors import Refused
 from migrator.messages import CheckSource, PoolIdentity, SourceChecked
-from migrator.model import Refusal
+from migrator.model import Kind, Refusal
 from migrator.storage.identity import same_storage
 
 
@@ -36,7 +36,7 @@ def _written(host: AgentContext, request: CheckSource) -> dict[str, int]:
 def _guest(host: AgentContext, request: CheckSource) -> Iterator[Refusal]:
     view = host.hypervisor.view(request.instance_id)
     name = view.name or request.instance_id
-    if not view.active:
+    if not view.active and request.kind != Kind.COLD:
         yield Refusal(
             "guest",
             "guest.not_active",

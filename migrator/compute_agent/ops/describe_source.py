@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+import msgspec
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.disk_heads import looked_at
 from migrator.compute_agent.domain_facts import parse_domain
 from migrator.compute_agent.held import held
+from migrator.compute_agent.offline_facts import (
+    check_offline_move,
+    custom_cpu,
+    offline_disks,
+)
 from migrator.compute_agent.ports import DomainDescription
 from migrator.compute_agent.requested import requested
 from migrator.errors import Refused
-from migrator.messages import InstanceRef, SourceFacts
-from migrator.model import DomainState, DomainView, Reason
+from migrator.messages import DiskFacts, InstanceRef, SourceFacts
+from migrator.model import DomainState, DomainView, Kind, Reason
 
 MOVABLE = frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED})
 
 WHY_NOT: dict[DomainState, str] = {
-    DomainState.SHUTOFF: "is shut off. Start it first; guests that are shut off cannot be moved yet",
+    DomainState.SHUTOFF: ("is shut off. Start it first, or move it as it is with --kind cold"),
     DomainState.CRASHED: "has crashed. Look into it, start it again, then move it",
     DomainState.SHUTDOWN: "is shutting down. Move it once it has been started again",
     DomainState.PMSUSPENDED: (
@@ -32,7 +40,8 @@ IN_TRANSIT = frozenset(
 
 
 def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
-    """:raises Refused: ``instance.gone``, ``guest.not_active``, ``guest.busy``."""
+    """:raises Refused: ``instance.gone``, ``guest.not_active``, ``guest.busy``; for a cold move also
+    ``guest.transient``, ``guest.saved``, ``disk.definition_differs``."""
     described = host.hypervisor.describe(request.instance_id)
     if described is None:
         raise Refused(
@@ -40,8 +49,24 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
             f"{host.settings.host} has no domain {request.instance_id} any more; look where it is now"
             " with `migrator instance show`",
         )
+    if request.kind == Kind.COLD:
+        return _offline(host, described)
     _check(described)
-    facts = parse_domain(described.full_live_xml)
+    return _facts(host, described, described.full_live_xml, described.disks)
+
+
+def _offline(host: AgentContext, described: DomainDescription) -> SourceFacts:
+    """As it will be at the destination."""
+    definition = check_offline_move(described)
+    disks = offline_disks(described, definition)
+    facts = _facts(host, described, definition, disks)
+    return msgspec.structs.replace(facts, live_xml=definition, cpu_xml=custom_cpu(facts.cpu_xml))
+
+
+def _facts(
+    host: AgentContext, described: DomainDescription, xml: str, disks: Sequence[DiskFacts]
+) -> SourceFacts:
+    facts = parse_domain(xml)
     versions = host.hypervisor.host_facts()
     return SourceFacts(
         instance_id=described.id,
@@ -56,12 +81,12 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
         virt_type=facts.virt_type,
         emulator=facts.emulator,
         cpu_xml=facts.cpu_xml,
-        disks=list(looked_at(host.hypervisor, described.disks)),
+        disks=list(looked_at(host.hypervisor, disks)),
         networks=list(facts.networks),
         host_devices=list(facts.host_devices),
         libvirt_version=versions.libvirt_version,
         hypervisor_version=versions.hypervisor_version,
-        spec=requested(described.full_live_xml, held(described.full_live_xml)),
+        spec=requested(xml, held(xml)),
         read_at_s=host.clock.monotonic(),
     )
 

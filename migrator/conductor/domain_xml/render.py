@@ -62,6 +62,8 @@ class RenderRequest:
     """None leaves what is bound to CPUs, cells and devices of the host as it is."""
     disks: tuple[DiskMove, ...] = ()
     """What becomes of each disk."""
+    marks_definition: bool = False
+    """The definition has the mark as well: it is all there is of a guest that comes while it is off."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,14 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
     addresses = AddressMap.between(request.source, request.destination)
     arrival = Arrival(addresses, request.landing)
     rewrite = partial(_rewrite, arrival=arrival, disks=request.disks, rewriters=rewriters)
-    live, changes = _checked(request.live_xml, partial(rewrite, mark=request.mark))
+    live, changes = _checked(request.live_xml, partial(rewrite, mark=request.mark, running=True))
     said = [f"running guest: {change}" for change in changes]
     persistent = None
+    mark = request.mark if request.marks_definition else None
     if request.inactive_xml is not None:
-        persistent, changes = _checked(request.inactive_xml, partial(rewrite, mark=None))
+        persistent, changes = _checked(
+            request.inactive_xml, partial(rewrite, mark=mark, running=False)
+        )
         said += [f"definition: {change}" for change in changes]
     return Rendered(live, persistent, tuple(dict.fromkeys(said)))
 
@@ -95,13 +100,13 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
 def _rewrite(
     domain: Element,
     mark: AttemptMark | None,
+    running: bool,
     arrival: Arrival,
     disks: Sequence[DiskMove],
     rewriters: Sequence[Rewriter],
 ) -> Iterator[str]:
     yield from metadata.rewrite(domain, mark)
-    # Only what runs has a mark.
-    yield from copies.rewrite(domain, disks, running=mark is not None)
+    yield from copies.rewrite(domain, disks, running)
     for rewrite in rewriters:
         yield from rewrite(domain, arrival)
 

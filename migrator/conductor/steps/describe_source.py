@@ -6,7 +6,7 @@ from migrator.conductor.disk_records import keep_records
 from migrator.conductor.placement import check_guest
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
-from migrator.messages import InstanceRef
+from migrator.messages import InstanceRef as Ask
 
 HEADER_SUSPICIOUS = "disk.header_suspicious"
 """What the event is known by; nothing is refused for it."""
@@ -18,7 +18,8 @@ class DescribeSource(Step):
     name = "describe_source"
 
     def execute(self, run: Run, results: Results) -> Result:
-        request = InstanceRef(instance_id=run.migration.instance_id)
+        migration = run.migration
+        request = Ask(instance_id=migration.instance_id, kind=migration.kind)
         facts = run.persist(lambda: run.context.agents.describe_source(run.source, request))
         check_guest(run.context, facts)
         keep_records(run.context, facts)

@@ -11,6 +11,7 @@ from migrator.conductor.placement import (
     Checked,
     Move,
     check_pair,
+    disk_wishes,
     nobody_fits,
     only_full,
     select_hosts,
@@ -32,7 +33,7 @@ from migrator.model import (
 )
 from migrator.scheduler.select import Judged
 from migrator.states import PAST_NO_RETURN, MigrationState
-from migrator.storage.plan import DiskWishes, copied
+from migrator.storage.plan import copied
 from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
 SLOT_S = 1.0
@@ -174,8 +175,9 @@ def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
         host=migration.requested_host,
         most_incoming=run.context.settings.max_incoming,
         tried=frozenset({*tried, *migration.avoided}),
-        disks=DiskWishes(migration.disk_pools, migration.flatten),
+        disks=disk_wishes(migration),
         migration_id=migration.id,
+        kind=migration.kind,
     )
 
 

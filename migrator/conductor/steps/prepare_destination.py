@@ -7,11 +7,12 @@ import msgspec
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit
+from migrator.conductor.steps.commit_cold import commit_cold
 from migrator.conductor.steps.place import Placed
 from migrator.errors import Refused, Transient
 from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
-from migrator.model import AddTodo, TodoKind
+from migrator.model import AddTodo, Kind, TodoKind
 from migrator.states import PAST_NO_RETURN, MigrationState
 from migrator.storage.tell import planned_volumes
 
@@ -65,7 +66,8 @@ class PrepareDestination(Step):
             if refused.code != "abort.too_late":
                 raise
             run.note("alarm", f"{host}: {refused.message}")
-            commit(run, results, "found on the destination while rolling back")
+            arrived = commit_cold if run.migration.kind is Kind.COLD else commit
+            arrived(run, results, "found on the destination while rolling back")
         else:
             for removed in undone.removed:
                 run.note("step", f"{host}: removed {removed}")

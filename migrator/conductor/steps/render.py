@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from migrator.conductor.domain_xml import Landing, RenderRequest, render
@@ -10,27 +12,28 @@ from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.place import Placed
 from migrator.messages import SourceFacts
-from migrator.model import AttemptMark
+from migrator.model import AttemptMark, Kind
 
 
 class Render(Step):
     """Pure; nothing to undo."""
 
     name = "render"
-    needs = ("describe_source", "place", "detach_devices")
+    needs: ClassVar[tuple[str, ...]] = ("describe_source", "place", "detach_devices")
 
     def execute(self, run: Run, results: Results) -> Result:
         facts = msgspec.convert(results["describe_source"], SourceFacts)
         placed = msgspec.convert(results["place"], Placed)
         rendered = render(
             RenderRequest(
-                live_xml=results["detach_devices"].get("live_xml", facts.live_xml),
+                live_xml=results.get("detach_devices", {}).get("live_xml", facts.live_xml),
                 inactive_xml=facts.inactive_xml,
                 source=placed.source,
                 destination=placed.destination,
                 mark=AttemptMark(run.migration.id, run.migration.attempt, facts.view.autostart),
                 disks=tuple(placed.disks),
                 landing=_landing(facts, placed),
+                marks_definition=run.migration.kind is Kind.COLD,
             )
         )
         return {
@@ -38,6 +41,12 @@ class Render(Step):
             "persistent_xml": rendered.persistent_xml,
             "changes": list(rendered.changes),
         }
+
+
+class RenderOffline(Render):
+    """Of a guest that comes while it is off: nothing was taken from it for the way."""
+
+    needs = ("describe_source", "place")
 
 
 def _landing(facts: SourceFacts, placed: Placed) -> Landing | None:

@@ -14,13 +14,15 @@ from migrator.conductor.admission import (
     Accept,
     AlreadySo,
     judge_abort,
+    judge_last_word,
     judge_migrate,
+    not_waiting,
     parse_request,
 )
 from migrator.errors import CODES, Refused
 from migrator.messages import Migrate
 from migrator.model import Instance, InstanceStatus, Kind, MigrationRequest, Mode
-from migrator.states import ABORTABLE, PAST_NO_RETURN, TERMINAL, MigrationState
+from migrator.states import ABORTABLE, PAST_NO_RETURN, REVERTABLE, TERMINAL, MigrationState
 from tests.unit.examples import UUID, a_host, a_migration, an_instance
 
 HOSTS = {name: a_host(name) for name in ("h1", "h2")}
@@ -93,7 +95,8 @@ def test_a_bad_word_is_refused_by_its_name(words: dict[str, Any], field: str) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"), [("evacuate", "not built yet"), ("cold", "known: live"), ("", "known: live")]
+    ("kind", "says"),
+    [("evacuate", "not built yet"), ("warm", "known: live, cold"), ("", "known: live")],
 )
 def test_a_kind_that_does_not_exist_is_refused(kind: str, says: str) -> None:
     with pytest.raises(Refused, match=says) as caught:
@@ -244,7 +247,47 @@ def test_a_second_abort_is_so_already(state: MigrationState) -> None:
     assert judge_abort(a_migration(state=state, abort_by="ann")) == ALREADY
 
 
+WAYS_BACK = {
+    S.AWAITING_CONFIRM: "`migrator migration revert .*` brings it back",
+    S.REVERTING: "it is being brought back",
+}
+
+
 @pytest.mark.parametrize("state", sorted(PAST_NO_RETURN - TERMINAL))
 def test_an_abort_after_the_switch_names_the_way_back(state: MigrationState) -> None:
-    with pytest.raises(Refused, match="runs on h2 already; migrate it back to h1"):
+    way_back = WAYS_BACK.get(state, "migrate it back to h1")
+    with pytest.raises(Refused, match=f"is on h2 already; {way_back}"):
         judge_abort(a_migration(state=state, destination="h2", abort_by="ann"))
+
+
+# ------------------------------------------------------------- may it be confirmed or reverted?
+
+
+@pytest.mark.parametrize("state", list(MigrationState))
+def test_only_what_waits_for_a_last_word_takes_one(state: MigrationState) -> None:
+    migration = a_migration(state=state, destination="h2")
+    if state in REVERTABLE:
+        assert judge_last_word(migration) == ACCEPTED
+        return
+    with pytest.raises(Refused) as caught:
+        judge_last_word(migration)
+    ended = "migration.finished" if state in TERMINAL else "confirm.not_waiting"
+    assert caught.value.code == ended
+
+
+def test_a_last_word_that_comes_too_late_says_which_was_first() -> None:
+    released = not_waiting(a_migration(state=S.AWAITING_CONFIRM))
+    assert "confirmed already" in released.message
+    assert "being reverted already" in not_waiting(a_migration(state=S.REVERTING)).message
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_guest_that_is_off_moves_cold_only(kind: Kind) -> None:
+    request = MigrationRequest("web", kind=kind)
+    off = an_instance(status=InstanceStatus.SHUTOFF)
+    if kind is Kind.COLD:
+        assert judge_migrate(request, off, HOSTS) == Accept()
+        return
+    with pytest.raises(Refused, match="--kind cold") as caught:
+        judge_migrate(request, off, HOSTS)
+    assert caught.value.code == "guest.not_active"

@@ -1,0 +1,33 @@
+"""Leave the guest on this host as it was before the attempt took it off."""
+
+from __future__ import annotations
+
+from migrator.compute_agent.context import AgentContext
+from migrator.compute_agent.marking import unmark_source
+from migrator.errors import Refused
+from migrator.messages import RestoreSource, SourceRestored
+from migrator.model import DomainState
+
+
+def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
+    """Started first, unmarked last: whoever finds it unmarked knows that nothing is left to do.
+
+    A domain without this migration's mark was restored before, or was never touched.
+    :raises Refused: ``instance.gone``.
+    :raises Broken: ``guest.start_failed`` with libvirt's words.
+    """
+    hypervisor = host.hypervisor
+    view = hypervisor.view(request.instance_id)
+    if view.state is DomainState.ABSENT:
+        raise Refused(
+            "instance.gone",
+            f"{host.settings.host} has no domain {request.instance_id} any more; somebody undefined it"
+            " while its guest was off for its move",
+        )
+    if view.mark is None or view.mark.migration_id != request.migration_id:
+        return SourceRestored(view=view)
+    if request.running and not view.active:
+        hypervisor.start(request.instance_id)
+    return SourceRestored(
+        view=unmark_source(hypervisor, request.instance_id, request.migration_id, request.autostart)
+    )

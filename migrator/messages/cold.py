@@ -1,0 +1,125 @@
+"""Taking a guest off, streaming its volumes, and bringing it up elsewhere."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from migrator.messages.agent_commands import Command
+from migrator.messages.base import Message
+from migrator.model import DomainView, RangeDigest, VolumeDigest, VolumeRef
+
+
+class StopHow(enum.StrEnum):
+    """How a guest is taken off."""
+
+    ASK = "ask"
+    """Its own system is asked to shut down."""
+    KILL = "kill"
+
+
+class StopGuest(Command, frozen=True):
+    """Mark the domain as this attempt's, keep its host from starting it, and have the guest end; one
+    that is off stays so."""
+
+    autostart: bool
+    how: StopHow = StopHow.ASK
+
+
+class GuestStopped(Message, frozen=True):
+    """How it is now; after asking, it may take a while to be off."""
+
+    view: DomainView
+
+
+class StartGuest(Command, frozen=True):
+    """Start the guest here unless it runs; only a domain that is this attempt's."""
+
+
+class GuestStarted(Message, frozen=True):
+    view: DomainView
+
+
+class RestoreSource(Command, frozen=True):
+    """Leave the domain here as it was before the attempt: started if it ran, unmarked, autostart
+    back."""
+
+    autostart: bool
+    running: bool
+
+
+class SourceRestored(Message, frozen=True):
+    view: DomainView
+
+
+class DefineGuest(Command, frozen=True):
+    """Define the guest here, off."""
+
+    xml: str
+
+
+class GuestDefined(Message, frozen=True):
+    view: DomainView
+
+
+class StreamRole(enum.StrEnum):
+    """What an agent does with a guest's volumes."""
+
+    COPY = "copy"
+    """Stream them to another host's libvirt."""
+    PROOF = "proof"
+    """Read them here and say what they hold."""
+
+
+class StreamedVolume(Message, frozen=True):
+    """A volume, and where its copy goes; for a proof both are the same."""
+
+    source: VolumeRef
+    destination: VolumeRef
+    proven: list[RangeDigest] | None = None
+    """What the destination was seen to hold, when a copy is taken up again."""
+
+
+class StreamVolumes(Command, frozen=True):
+    """Begin to stream in a worker of its own; adopted when it runs, or has ended, already."""
+
+    role: StreamRole
+    volumes: list[StreamedVolume]
+    peer_uri: str | None = None
+    bandwidth_mib_s: int | None = None
+
+
+class StreamsTaken(Message, frozen=True):
+    adopted: bool
+
+
+class StreamsRef(Message, frozen=True):
+    """Asks how an attempt's streams are."""
+
+    instance_id: str
+    migration_id: str
+    attempt: int
+    role: StreamRole
+
+
+class StreamsView(Message, frozen=True):
+    """``known`` is False in an agent process that never heard of them: it was started since."""
+
+    known: bool
+    ended: bool = False
+    error_class: str | None = None
+    """``refused``, ``transient`` (take it up again) or ``broken``; None while well."""
+    error_code: str | None = None
+    error: str | None = None
+    volumes: list[VolumeDigest] = msgspec.field(default_factory=list)
+    """What they hold, once ended well."""
+
+
+class StopStreams(Command, frozen=True):
+    """End the attempt's streams of both roles, whatever they have done."""
+
+
+class StreamsStopped(Message, frozen=True):
+    stopped: bool
+    """Nothing streams any more."""

@@ -1,0 +1,341 @@
+"""Guests move while they are off, or are stopped for it; and may be brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.conductor.settings import ConductorSettings
+from migrator.errors import Broken, MigratorError, Refused, Transient
+from migrator.messages import (
+    AbortMigration,
+    ConfirmMigration,
+    Empty,
+    Migrate,
+    MigrationView,
+    NamedInstance,
+    RevertMigration,
+)
+from migrator.model import DiskFormat, DomainState
+from migrator.rpc import Bus
+from migrator.states import MigrationState
+from tests.fakes.hypervisor import FakeDisk
+from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
+from tests.fakes.qcow2 import qcow2_head
+from tests.functional.stories.fleet import ServiceUnderTest
+
+MIB = 1024 * 1024
+DISKS = (
+    FakeDisk("local", "web1-vda"),
+    FakeDisk("local", "web1-vdb", "vdb", "qcow2", "writeback"),
+    FakeDisk("shared", "web1-vdc", "vdc"),
+)
+QCOW2 = qcow2_head(128 * MIB) + b"clusters"
+
+
+def service_with(tmp_path: Path, bus: Bus, **settings: Any) -> ServiceUnderTest:
+    chosen: dict[str, Any] = {"name": "c1", "encryption": "off", "lease_s": 3.0}
+    chosen |= {"delete_grace_s": 0.1, "cold_stop_s": 0.2, **settings}
+    return ServiceUnderTest(tmp_path, bus, settings=ConductorSettings(**chosen))
+
+
+@pytest.fixture
+def service(tmp_path: Path, bus: Bus) -> Iterator[ServiceUnderTest]:
+    with service_with(tmp_path, bus) as started:
+        furnish(started)
+        yield started
+
+
+@pytest.fixture
+def keeping(tmp_path: Path, bus: Bus) -> Iterator[ServiceUnderTest]:
+    """One that keeps the source for an hour."""
+    with service_with(tmp_path, bus, cold_confirm_s=3600.0) as started:
+        furnish(started)
+        yield started
+
+
+def furnish(service: ServiceUnderTest) -> None:
+    """A pool of its own on each host; the disks of web1 on h1."""
+    for host in service.fleet.hosts.values():
+        host.pools.add(FakePool("local", FakeStorage(), "dir", "/local"))
+    local(service, "h1").update(
+        {
+            "web1-vda": FakeVolume(b"raw", 64 * MIB, 8 * MIB),
+            "web1-vdb": FakeVolume(QCOW2, 128 * MIB, MIB, DiskFormat.QCOW2),
+        }
+    )
+    service.host("h1").pools["shared"].storage.volumes["web1-vdc"] = FakeVolume(b"shared")
+    for host in service.fleet.hosts.values():
+        for pool in ("local", "shared"):
+            host.refresh_pool(pool)
+
+
+def guest(service: ServiceUnderTest, running: bool, **fields: Any) -> str:
+    return service.add_guest("h1", "web1", disks=DISKS, persistent=True, running=running, **fields)
+
+
+def local(service: ServiceUnderTest, host: str) -> dict[str, FakeVolume]:
+    return service.host(host).pools["local"].storage.volumes
+
+
+def real(volumes: dict[str, FakeVolume]) -> set[str]:
+    """Without tokens and marks."""
+    return {name for name in volumes if not name.startswith(".migrator")}
+
+
+def state_on(service: ServiceUnderTest, host: str, instance_id: str) -> DomainState:
+    return service.host(host).view(instance_id).state
+
+
+def cold(service: ServiceUnderTest) -> MigrationView:
+    return service.client.migrate(Migrate(instance="web1", kind="cold", host="h2"))
+
+
+def reached(service: ServiceUnderTest, migration: MigrationView, state: MigrationState) -> None:
+    service.until(lambda: service.show(migration.id).state == state)
+
+
+def claims(service: ServiceUnderTest) -> set[tuple[str, str]]:
+    return {(each.host, each.purpose) for each in service.client.list_claims(Empty()).claims}
+
+
+def owner(service: ServiceUnderTest) -> tuple[str | None, str]:
+    shown = service.client.show_instance(NamedInstance(instance="web1"))
+    return shown.host, shown.status
+
+
+def test_a_guest_that_is_off_moves_and_stays_off(service: ServiceUnderTest) -> None:
+    web1 = guest(service, running=False)
+    ended = service.wait(cold(service).id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert (ended.kind, ended.method, ended.downtime_ms) == ("cold", "cold", None)
+    assert state_on(service, "h1", web1) is DomainState.ABSENT
+    assert state_on(service, "h2", web1) is DomainState.SHUTOFF
+    assert service.host("h2").view(web1).mark is None
+    assert real(local(service, "h1")) == set()
+    assert set(local(service, "h2")) == {"web1-vda", "web1-vdb"}
+    assert local(service, "h2")["web1-vdb"].content == QCOW2
+    assert real(service.host("h1").pools["shared"].storage.volumes) == {"web1-vdc"}
+    service.until(lambda: owner(service) == ("h2", "shutoff"))
+    assert claims(service) == set()
+
+
+def test_a_running_guest_is_shut_down_moves_and_runs_again(service: ServiceUnderTest) -> None:
+    web1 = guest(service, running=True, autostart=True)
+    ended = service.wait(cold(service).id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert ended.downtime_ms is not None
+    assert service.running_on(web1) == ["h2"]
+    assert state_on(service, "h1", web1) is DomainState.ABSENT
+    assert service.host("h2").view(web1).autostart
+    service.until(lambda: claims(service) == {("h2", "use")})
+
+
+def test_a_guest_that_does_not_listen_is_destroyed_in_the_end(service: ServiceUnderTest) -> None:
+    web1 = guest(service, running=True)
+    service.host("h1").deaf_guests = True
+    ended = service.wait(cold(service).id)
+    assert ended.state == "completed"
+    assert service.running_on(web1) == ["h2"]
+    assert any("did not shut down" in event for event in service.events(ended.id))
+
+
+def test_a_guest_that_is_off_is_not_moved_live(service: ServiceUnderTest) -> None:
+    guest(service, running=False)
+    with pytest.raises(Refused) as refused:
+        service.client.migrate(Migrate(instance="web1", host="h2"))
+    assert refused.value.code == "guest.not_active"
+    assert "--kind cold" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("pause", "guest.not_active"), ("save", "guest.saved")],
+)
+def test_what_would_lose_its_memory_is_refused(
+    service: ServiceUnderTest, change: str, code: str
+) -> None:
+    web1 = guest(service, running=change == "pause")
+    if change == "pause":
+        service.host("h1").suspend(web1)
+        service.until(lambda: owner(service) == ("h1", "paused"))
+    else:
+        service.host("h1").domains[web1].has_managed_save = True
+    with pytest.raises(Refused) as refused:
+        cold(service)
+    assert refused.value.code == code
+
+
+def test_a_transient_guest_is_refused(service: ServiceUnderTest) -> None:
+    service.add_guest("h1", "web1", persistent=False)
+    with pytest.raises(Refused) as refused:
+        cold(service)
+    assert refused.value.code == "guest.transient"
+
+
+def test_an_abort_in_the_middle_of_the_copy_brings_the_guest_back(
+    service: ServiceUnderTest,
+) -> None:
+    web1 = guest(service, running=True, autostart=True)
+    service.fleet.hold()
+    asked = cold(service)
+    reached(service, asked, MigrationState.COPYING)
+    service.client.abort(AbortMigration(id=asked.id))
+    ended = service.wait(asked.id)
+    assert ended.state == "cancelled", service.events(ended.id)
+    undone(service, web1)
+
+
+def undone(service: ServiceUnderTest, web1: str) -> None:
+    """It runs where it was, as it was, and nothing is left of the attempt."""
+    assert service.running_on(web1) == ["h1"]
+    view = service.host("h1").view(web1)
+    assert (view.mark, view.autostart) == (None, True)
+    assert state_on(service, "h2", web1) is DomainState.ABSENT
+    assert real(local(service, "h1")) == {"web1-vda", "web1-vdb"}
+    assert set(local(service, "h2")) == set()
+    service.until(lambda: claims(service) == {("h1", "use")})
+
+
+@pytest.mark.parametrize(
+    ("host", "verb", "error"),
+    [
+        ("h1", "copy_volumes", Broken("copy.failed", "No space left on device")),
+        ("h2", "define", Refused("domain.xml_invalid", "no")),
+        ("h2", "start", Broken("guest.start_failed", "no such firmware")),
+    ],
+)
+def test_what_fails_on_the_way_brings_the_guest_back(
+    service: ServiceUnderTest, host: str, verb: str, error: MigratorError
+) -> None:
+    web1 = guest(service, running=True, autostart=True)
+    service.host(host).fails[verb] = error
+    ended = service.wait(cold(service).id)
+    assert (ended.state, ended.error_code) == ("failed", error.code), service.events(ended.id)
+    undone(service, web1)
+
+
+def test_a_copy_that_differs_is_made_again_and_given_up_in_the_end(
+    service: ServiceUnderTest,
+) -> None:
+    web1 = guest(service, running=False)
+    service.host("h2").fails["digest_volumes"] = Transient("libvirt.unreachable", "away")
+    asked = cold(service)
+    service.until(lambda: any("taken up again" in event for event in service.events(asked.id)))
+    service.host("h2").fails.clear()
+    ended = service.wait(asked.id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert state_on(service, "h2", web1) is DomainState.SHUTOFF
+    assert set(local(service, "h2")) == {"web1-vda", "web1-vdb"}
+
+
+def test_an_agent_that_is_restarted_takes_the_copy_up_again(service: ServiceUnderTest) -> None:
+    web1 = guest(service, running=True)
+    service.fleet.hold()
+    asked = cold(service)
+    reached(service, asked, MigrationState.COPYING)
+    service.until(lambda: service.show(asked.id).disk_total is not None)
+    service.stop_agent("h1")
+    service.start_agent("h1")
+    service.fleet.release()
+    ended = service.wait(asked.id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert service.running_on(web1) == ["h2"]
+
+
+@pytest.mark.parametrize("state", [MigrationState.COPYING])
+def test_a_conductor_that_is_restarted_goes_on(
+    service: ServiceUnderTest, state: MigrationState
+) -> None:
+    web1 = guest(service, running=True)
+    service.fleet.hold()
+    asked = cold(service)
+    reached(service, asked, state)
+    service.stop_conductor()
+    service.start_conductor()
+    service.fleet.release()
+    ended = service.wait(asked.id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert service.running_on(web1) == ["h2"]
+    assert real(local(service, "h1")) == set()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_revert_brings_the_guest_back_as_it_was(keeping: ServiceUnderTest, running: bool) -> None:
+    web1 = guest(keeping, running=running, autostart=True)
+    asked = cold(keeping)
+    reached(keeping, asked, MigrationState.AWAITING_CONFIRM)
+    assert state_on(keeping, "h1", web1) is DomainState.SHUTOFF
+    assert not keeping.host("h1").view(web1).autostart
+    assert real(local(keeping, "h1")) == {"web1-vda", "web1-vdb"}
+    local(keeping, "h2")["web1-vda"].content = b"written since"
+    keeping.client.revert(RevertMigration(id=asked.id))
+    ended = keeping.wait(asked.id)
+    assert ended.state == "reverted", keeping.events(ended.id)
+    view = keeping.host("h1").view(web1)
+    assert (view.active, view.autostart, view.mark) == (running, True, None)
+    assert state_on(keeping, "h2", web1) is DomainState.ABSENT
+    assert local(keeping, "h1")["web1-vda"].content == b"raw"
+    assert set(local(keeping, "h2")) == set()
+    keeping.until(lambda: owner(keeping)[0] == "h1")
+    keeping.until(lambda: claims(keeping) == ({("h1", "use")} if running else set()))
+
+
+def test_a_confirmation_lets_the_source_go(keeping: ServiceUnderTest) -> None:
+    web1 = guest(keeping, running=True)
+    asked = cold(keeping)
+    reached(keeping, asked, MigrationState.AWAITING_CONFIRM)
+    keeping.client.confirm(ConfirmMigration(id=asked.id))
+    ended = keeping.wait(asked.id)
+    assert ended.state == "completed", keeping.events(ended.id)
+    assert keeping.running_on(web1) == ["h2"]
+    assert state_on(keeping, "h1", web1) is DomainState.ABSENT
+    assert real(local(keeping, "h1")) == set()
+    for say in (
+        lambda: keeping.client.confirm(ConfirmMigration(id=asked.id)),
+        lambda: keeping.client.revert(RevertMigration(id=asked.id)),
+    ):
+        with pytest.raises(Refused) as refused:
+            say()
+        assert refused.value.code == "migration.finished"
+
+
+def test_the_window_ends_by_itself(tmp_path: Path, bus: Bus) -> None:
+    with service_with(tmp_path, bus, cold_confirm_s=0.5) as service:
+        furnish(service)
+        web1 = guest(service, running=True)
+        ended = service.wait(cold(service).id)
+        assert ended.state == "completed", service.events(ended.id)
+        assert service.running_on(web1) == ["h2"]
+        assert real(local(service, "h1")) == set()
+
+
+def test_what_does_not_wait_is_neither_confirmed_nor_reverted(service: ServiceUnderTest) -> None:
+    guest(service, running=True)
+    service.fleet.hold()
+    asked = cold(service)
+    reached(service, asked, MigrationState.COPYING)
+    for say in (
+        lambda: service.client.confirm(ConfirmMigration(id=asked.id)),
+        lambda: service.client.revert(RevertMigration(id=asked.id)),
+    ):
+        with pytest.raises(Refused) as refused:
+            say()
+        assert refused.value.code == "confirm.not_waiting"
+    service.fleet.release()
+    assert service.wait(asked.id).state == "completed"
+
+
+def test_a_dry_run_names_the_method_and_the_disks(service: ServiceUnderTest) -> None:
+    guest(service, running=False)
+    told = service.client.dry_run(Migrate(instance="web1", kind="cold"))
+    assert (told.chosen, told.methods) == ("h2", ["cold"])
+    (there,) = [verdict for verdict in told.hosts if verdict.host == "h2"]
+    assert [(disk.target, disk.mode) for disk in there.disks] == [
+        ("vda", "copy"),
+        ("vdb", "copy"),
+        ("vdc", "shared"),
+    ]
