@@ -35,6 +35,13 @@ RequestId = Annotated[str, Meta(min_length=1, max_length=128, pattern=TEXT_PATTE
 
 Label = Annotated[str, Meta(max_length=64, pattern=TEXT_PATTERN)]
 Labels = Annotated[list[Label], Meta(max_length=32)]
+ProfileName = Annotated[str, Meta(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+OnDeadline = Literal["abort", "force", "continue"]
+MAX_SECONDS = 30 * 86400
+Limit = Annotated[int, Meta(ge=0, le=MAX_BANDWIDTH_MIB_S)]
+"""MiB/s; 0 takes it away."""
+Deadline = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
+"""Seconds; 0 takes it away."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +86,8 @@ class OneInstance(Ask, frozen=True):
 class ChangeInstance(Ask, frozen=True):
     id: Name
     host: Name | None = None
+    profile: Annotated[str, Meta(max_length=63, pattern=TEXT_PATTERN)] | None = None
+    """Empty: the default."""
     affinity: Labels | None = None
     anti_affinity: Labels | None = None
     tags: Labels | None = None
@@ -150,6 +159,10 @@ class NewMigration(Ask, frozen=True):
     bandwidth_mib_s: Annotated[int, Meta(ge=1, le=MAX_BANDWIDTH_MIB_S)] | None = None
     disk_pools: dict[Name, Name] = msgspec.field(default_factory=dict)
     flatten: bool = False
+    profile: ProfileName | None = None
+    deadline_s: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] | None = None
+    on_deadline: OnDeadline | None = None
+    postcopy_bandwidth_mib_s: Annotated[int, Meta(ge=1, le=MAX_BANDWIDTH_MIB_S)] | None = None
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     request_id: RequestId | None = None
 
@@ -160,3 +173,28 @@ class NewMigration(Ask, frozen=True):
             )
         if self.reason is not None and not self.force:
             raise ValueError("a reason is recorded with force only; leave it out or set force")
+
+
+class OneProfile(Ask, frozen=True):
+    name: ProfileName
+
+
+class ChangeProfile(Ask, frozen=True):
+    """What is not given stays as it is."""
+
+    name: ProfileName
+    max_downtime_ms: Annotated[int, Meta(ge=1, le=2_000_000)] | None = None
+    allow_throttle: bool | None = None
+    allow_postcopy: bool | None = None
+    allow_pause: bool | None = None
+    deadline_s: Deadline | None = None
+    deadline_per_gib: Deadline | None = None
+    on_deadline: OnDeadline | None = None
+    bandwidth_mib_s: Limit | None = None
+    postcopy_bandwidth_mib_s: Limit | None = None
+
+
+class NewProfile(ChangeProfile, frozen=True):
+    """What is not given is as in the profile named by ``like``; ``strict`` without one."""
+
+    like: ProfileName | None = None

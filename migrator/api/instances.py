@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from migrator.api.asks import ChangeInstance, Nothing, OneInstance
 from migrator.messages import (
+    AssignProfile,
     Empty,
     InstanceList,
     InstanceView,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from migrator.conductor.rpcapi import ConductorApi
 
 
-OTHERS = frozenset({"id", "host"})
+OTHERS = frozenset({"id", "host", "profile"})
 """Fields of a change that are no wishes."""
 
 
@@ -37,5 +38,7 @@ def change(conductor: ConductorApi, ask: ChangeInstance) -> InstanceView:
         view = conductor.wish(WishInstance(instance=ask.id, **wishes))
     if ask.host is not None:
         view = conductor.set_instance(SetInstance(instance=ask.id, host=ask.host))
+    if ask.profile is not None:
+        view = conductor.assign_profile(AssignProfile(instance=ask.id, profile=ask.profile or None))
     assert view is not None
     return view

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from migrator.api import asks, claims, hosts, instances, migrations, pools, verification
+from migrator.api import (
+    asks,
+    claims,
+    hosts,
+    instances,
+    migrations,
+    pools,
+    profiles,
+    verification,
+)
 from migrator.messages import (
     AbortAnswer,
     ClaimAudit,
     ClaimList,
     DryRun,
+    Empty,
     EventList,
     ForceAnswer,
     HostList,
@@ -25,6 +35,8 @@ from migrator.messages import (
     MigrationView,
     PoolList,
     PoolOnHosts,
+    ProfileList,
+    ProfileView,
     RescueAnswer,
     TuneAnswer,
     Verified,
@@ -102,6 +114,33 @@ ROUTES: tuple[Route[Any], ...] = (
         instances.change,
         InstanceView,
         "What an operator wants for an instance; on which host an ambiguous one lives",
+    ),
+    Route("GET", "/v1/profiles", asks.Nothing, profiles.index, ProfileList, "Every profile"),
+    Route(
+        "POST",
+        "/v1/profiles",
+        asks.NewProfile,
+        profiles.create,
+        ProfileView,
+        "Make one",
+        status=201,
+    ),
+    Route("GET", "/v1/profiles/{name}", asks.OneProfile, profiles.show, ProfileView, "One profile"),
+    Route(
+        "PATCH",
+        "/v1/profiles/{name}",
+        asks.ChangeProfile,
+        profiles.change,
+        ProfileView,
+        "Change one that is not built in",
+    ),
+    Route(
+        "DELETE",
+        "/v1/profiles/{name}",
+        asks.OneProfile,
+        profiles.delete,
+        Empty,
+        "Delete one that no instance has",
     ),
     Route(
         "GET",

@@ -44,6 +44,11 @@ COMMANDS = {
     "migration watch": "migrations:WatchMigration",
     "pool list": "pools:ListPools",
     "pool show": "pools:ShowPool",
+    "profile create": "profiles:CreateProfile",
+    "profile delete": "profiles:DeleteProfile",
+    "profile list": "profiles:ListProfiles",
+    "profile set": "profiles:SetProfile",
+    "profile show": "profiles:ShowProfile",
 }
 """Command -> module and class under this package; loaded when it is asked for."""
 

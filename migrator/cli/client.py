@@ -70,6 +70,14 @@ class Client:
         """``confirm`` or ``revert`` a cold move."""
         return self._request("POST", ("v1", "migrations", migration, word))
 
+    def post(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make something."""
+        return self._request("POST", path, json=dict(body))
+
+    def delete(self, *path: str) -> None:
+        """Remove something."""
+        self._request("DELETE", path)
+
     def abort(self, migration: str) -> dict[str, Any]:
         """Ask for an abort."""
         return self._request("POST", ("v1", "migrations", migration, "abort"))

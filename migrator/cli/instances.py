@@ -23,6 +23,7 @@ KEYS = (
     "disks",
     "spec",
     "wishes",
+    "profile",
 )
 
 LISTS = ("affinity", "anti_affinity", "tags", "forbidden_tags")
@@ -147,10 +148,15 @@ class SetInstance(_OneInstance):
             help="what a live migration does with its devices: refuse, or detach and attach again",
         )
         parser.add_argument(
+            "--profile",
+            metavar="PROFILE",
+            help="what it tolerates while it moves; `migrator profile list` shows what there is",
+        )
+        parser.add_argument(
             "--clear",
             action="append",
             default=[],
-            choices=[name.replace("_", "-") for name in (*LISTS, "zone", *CHOICES)],
+            choices=[name.replace("_", "-") for name in (*LISTS, "zone", "profile", *CHOICES)],
             help="take back what was said of it; may be repeated",
         )
         return parser
@@ -159,6 +165,7 @@ class SetInstance(_OneInstance):
         cleared = {name.replace("-", "_") for name in parsed.clear}
         said = {
             "host": parsed.host,
+            "profile": parsed.profile,
             "tags": parsed.tag,
             "forbidden_tags": parsed.forbid_tag,
             **{
@@ -171,5 +178,9 @@ class SetInstance(_OneInstance):
         instance = self.client.patch("v1", "instances", parsed.instance, **given)
         name, wishes = words.printable(instance["name"]), _wishes(instance)
         lives = f"{name} lives on {words.plain(instance['host'])}, {instance['status']}"
-        self.sentence = lives + (f"; {wishes}" if wishes and len(given) > ("host" in given) else "")
+        others = given.keys() - {"host", "profile"}
+        self.sentence = lives + (f"; {wishes}" if wishes and others else "")
+        if "profile" in given:
+            profile = words.printable(instance["profile"] or "the default")
+            self.sentence += f"; its profile is {profile}"
         return instance

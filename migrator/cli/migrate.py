@@ -11,6 +11,7 @@ from migrator.cli.base import Row, say
 from migrator.cli.client import fresh_request_id
 from migrator.cli.exits import REFUSED, UNKNOWN, CommandFailed, ConnectionLost
 from migrator.cli.migrations import KEYS, MigrationCommand
+from migrator.cli.profiles import ON_DEADLINE
 
 DRY_RUN_KEYS = ("instance", "chosen", "hosts", "methods", "forecast")
 
@@ -39,9 +40,7 @@ class Migrate(MigrationCommand):
             help="skip policy on HOST, for a recorded --reason; safety checks are never skipped",
         )
         parser.add_argument("--reason", metavar="TEXT", help="why it is forced")
-        parser.add_argument(
-            "--bandwidth", metavar="MIB_S", type=int, help="send at most so many MiB each second"
-        )
+        _add_tolerances(parser)
         parser.add_argument(
             "--map-disk",
             metavar="DISK=POOL",
@@ -118,6 +117,28 @@ class Migrate(MigrationCommand):
             raise
 
 
+def _add_tolerances(parser: argparse.ArgumentParser) -> None:
+    """What this move says of them itself."""
+    parser.add_argument(
+        "--profile",
+        metavar="PROFILE",
+        help="what the guest tolerates; without it what its instance has, or the default",
+    )
+    parser.add_argument("--deadline", metavar="S", type=int, help="seconds its transfer may take")
+    parser.add_argument(
+        "--on-deadline", choices=ON_DEADLINE, help="what becomes of it at its deadline"
+    )
+    parser.add_argument(
+        "--postcopy-bandwidth",
+        metavar="MIB_S",
+        type=int,
+        help="the same once the guest runs at its destination",
+    )
+    parser.add_argument(
+        "--bandwidth", metavar="MIB_S", type=int, help="send at most so many MiB each second"
+    )
+
+
 def describe(verdict: Row) -> str:
     """A dry run for people: one line for each host, its refusals below it."""
     lines = [f"{words.printable(verdict['instance'])}: {_choice(verdict)}"]
@@ -182,5 +203,9 @@ def _body(parsed: argparse.Namespace) -> Row:
         "bandwidth_mib_s": parsed.bandwidth,
         "disk_pools": _disk_pools(parsed.map_disk),
         "flatten": parsed.flatten,
+        "profile": parsed.profile,
+        "deadline_s": parsed.deadline,
+        "on_deadline": parsed.on_deadline,
+        "postcopy_bandwidth_mib_s": parsed.postcopy_bandwidth,
         "priority": parsed.priority,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from migrator.conductor.profiles import FASTEST_MIB_S, LONGEST_DEADLINE_S
 from migrator.errors import Refused
 from migrator.messages import Migrate
 from migrator.model import (
@@ -15,6 +16,7 @@ from migrator.model import (
     Migration,
     MigrationRequest,
     Mode,
+    OnDeadline,
 )
 from migrator.states import ABORTABLE, PAST_NO_RETURN, REVERTABLE, TERMINAL, MigrationState
 
@@ -52,8 +54,7 @@ def parse_request(asked: Migrate) -> MigrationRequest:
         raise _invalid("reason", "is missing; a forced migration is recorded with its reason")
     if asked.reason is not None and not asked.force:
         raise _invalid("reason", "belongs to a forced migration; add --force or leave it out")
-    if asked.bandwidth_mib_s is not None and not 1 <= asked.bandwidth_mib_s <= 1 << 20:
-        raise _invalid("bandwidth_mib_s", "must be between 1 and 1048576 MiB/s")
+    _check_tolerances(asked)
     if abs(asked.priority) > MAX_PRIORITY:
         raise _invalid("priority", f"must be between -{MAX_PRIORITY} and {MAX_PRIORITY}")
     if asked.reason is not None:
@@ -68,6 +69,10 @@ def parse_request(asked: Migrate) -> MigrationRequest:
         host=asked.host,
         force_reason=asked.reason,
         bandwidth_mib_s=asked.bandwidth_mib_s,
+        profile=asked.profile,
+        deadline_s=asked.deadline_s,
+        on_deadline=None if asked.on_deadline is None else OnDeadline(asked.on_deadline),
+        postcopy_bandwidth_mib_s=asked.postcopy_bandwidth_mib_s,
         priority=asked.priority,
         request_id=asked.request_id,
         disk_pools=_disk_pools(asked),
@@ -82,6 +87,20 @@ def _disk_pools(asked: Migrate) -> Mapping[str, str]:
     if len(asked.disk_pools) > MOST_DISKS:
         raise _invalid("disk_pools", f"has more than {MOST_DISKS} entries")
     return dict(asked.disk_pools)
+
+
+def _check_tolerances(asked: Migrate) -> None:
+    """What the operation itself says of them; the profile it names is looked up later."""
+    if asked.profile is not None:
+        _plain("profile", asked.profile)
+    for field in ("bandwidth_mib_s", "postcopy_bandwidth_mib_s"):
+        speed = getattr(asked, field)
+        if speed is not None and not 1 <= speed <= FASTEST_MIB_S:
+            raise _invalid(field, f"must be between 1 and {FASTEST_MIB_S} MiB/s")
+    if asked.deadline_s is not None and not 1 <= asked.deadline_s <= LONGEST_DEADLINE_S:
+        raise _invalid("deadline_s", f"must be between 1 and {LONGEST_DEADLINE_S} s")
+    if asked.on_deadline is not None and asked.on_deadline not in set(OnDeadline):
+        raise _invalid("on_deadline", f"must be one of {', '.join(OnDeadline)}")
 
 
 def judge_migrate(

@@ -12,6 +12,7 @@ from migrator.conductor.fleet import Fleet
 from migrator.conductor.host_parts import with_parts
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.pools import list_pools, show_pool
+from migrator.conductor.profile_book import ProfileBook
 from migrator.conductor.verification import Verification
 from migrator.conductor.views import (
     claim_view,
@@ -28,6 +29,7 @@ from migrator.errors import Refused
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
+    AssignProfile,
     ClaimAudit,
     ClaimList,
     ConfirmMigration,
@@ -58,6 +60,10 @@ from migrator.messages import (
     PoolList,
     PoolOnHosts,
     PoolRef,
+    ProfileList,
+    ProfileRef,
+    ProfileView,
+    PutProfile,
     QueuePlace,
     Relay,
     RescueAnswer,
@@ -87,6 +93,7 @@ class ConductorEndpoint:
         self._stores = context.stores
         self._fleet = fleet
         self._counting = Counting(context)
+        self._profiles = ProfileBook(self._stores.profiles)
 
     # -- agents
 
@@ -256,6 +263,30 @@ class ConductorEndpoint:
 
     def show_pool(self, request: PoolRef) -> PoolOnHosts:
         return show_pool(self._context, request.name)
+
+    # -- profiles
+
+    def assign_profile(self, request: AssignProfile) -> InstanceView:
+        instance = self._stores.instances.resolve(request.instance)
+        if request.profile is not None:
+            self._profiles.show(ProfileRef(name=request.profile))
+        self._stores.instances.set_profile(instance.id, request.profile)
+        return self.show_instance(NamedInstance(instance=instance.id))
+
+    def list_profiles(self, request: Empty) -> ProfileList:
+        return self._profiles.list()
+
+    def show_profile(self, request: ProfileRef) -> ProfileView:
+        return self._profiles.show(request)
+
+    def create_profile(self, request: PutProfile) -> ProfileView:
+        return self._profiles.create(request)
+
+    def set_profile(self, request: PutProfile) -> ProfileView:
+        return self._profiles.change(request)
+
+    def delete_profile(self, request: ProfileRef) -> Empty:
+        return self._profiles.delete(request)
 
     def list_claims(self, request: Empty) -> ClaimList:
         return ClaimList(claims=[claim_view(claim) for claim in self._stores.claims.list()])

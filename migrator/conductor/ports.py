@@ -28,6 +28,7 @@ from migrator.model import (
     Migration,
     MigrationEvent,
     Placement,
+    Profile,
     Todo,
     Tuning,
     Wishes,
@@ -287,6 +288,10 @@ class InstanceStore(Protocol):
         """What its operator wants, the whole of it. Nothing for an unknown one."""
         ...
 
+    def set_profile(self, instance_id: str, profile: str | None) -> None:
+        """Which profile it has; None: the default. Nothing for an unknown one."""
+        ...
+
     def groups(self) -> Mapping[str, frozenset[str]]:
         """group -> the ids of the instances that are in it, for affinity or against it."""
         ...
@@ -294,6 +299,26 @@ class InstanceStore(Protocol):
     def keep_use_claim(self, instance: Instance, held: Placement) -> None:
         """What ``save`` does for the ``use`` claim of one that is active on its owner, and nothing
         else."""
+        ...
+
+
+class ProfileStore(Protocol):
+    """What disturbance instances tolerate, by name."""
+
+    def all(self) -> Mapping[str, Profile]:
+        """Those that are built in and those that were made."""
+        ...
+
+    def create(self, profile: Profile) -> None:
+        """:raises Refused: ``profile.exists``."""
+        ...
+
+    def change(self, profile: Profile) -> None:
+        """:raises Refused: ``profile.unknown``."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """:raises Refused: ``profile.unknown``, ``profile.in_use``."""
         ...
 
 
@@ -340,3 +365,4 @@ class Stores:
     instances: InstanceStore
     claims: ClaimStore
     disks: DiskStore
+    profiles: ProfileStore

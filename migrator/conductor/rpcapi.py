@@ -24,6 +24,7 @@ from migrator.messages import (
     RPC_VERSION,
     AbortAnswer,
     AbortMigration,
+    AssignProfile,
     ClaimAudit,
     ClaimList,
     ConfirmMigration,
@@ -54,6 +55,10 @@ from migrator.messages import (
     PoolList,
     PoolOnHosts,
     PoolRef,
+    ProfileList,
+    ProfileRef,
+    ProfileView,
+    PutProfile,
     Relay,
     RescueAnswer,
     RescueMigration,
@@ -116,6 +121,13 @@ class ConductorApi(Protocol):
     def wish(self, request: WishInstance) -> InstanceView: ...
     def list_pools(self, request: Empty) -> PoolList: ...
     def show_pool(self, request: PoolRef) -> PoolOnHosts: ...
+
+    def assign_profile(self, request: AssignProfile) -> InstanceView: ...
+    def list_profiles(self, request: Empty) -> ProfileList: ...
+    def show_profile(self, request: ProfileRef) -> ProfileView: ...
+    def create_profile(self, request: PutProfile) -> ProfileView: ...
+    def set_profile(self, request: PutProfile) -> ProfileView: ...
+    def delete_profile(self, request: ProfileRef) -> Empty: ...
     def list_claims(self, request: Empty) -> ClaimList: ...
     def audit_claims(self, request: Empty) -> ClaimAudit: ...
     def verify(self, request: Verify) -> Verified: ...
@@ -238,6 +250,26 @@ class ConductorClient:
 
     def show_pool(self, request: PoolRef) -> PoolOnHosts:
         return self._call("show_pool", request, PoolOnHosts)
+
+    def assign_profile(self, request: AssignProfile) -> InstanceView:
+        """What an instance tolerates from now on."""
+        return self._call("assign_profile", request, InstanceView)
+
+    def list_profiles(self, request: Empty) -> ProfileList:
+        return self._call("list_profiles", request, ProfileList)
+
+    def show_profile(self, request: ProfileRef) -> ProfileView:
+        return self._call("show_profile", request, ProfileView)
+
+    def create_profile(self, request: PutProfile) -> ProfileView:
+        return self._call("create_profile", request, ProfileView)
+
+    def set_profile(self, request: PutProfile) -> ProfileView:
+        return self._call("set_profile", request, ProfileView)
+
+    def delete_profile(self, request: ProfileRef) -> Empty:
+        """``profile.in_use`` while an instance has it."""
+        return self._call("delete_profile", request, Empty)
 
     def list_claims(self, request: Empty) -> ClaimList:
         return self._call("list_claims", request, ClaimList)

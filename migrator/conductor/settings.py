@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from migrator.model import HostAddresses
+from migrator.model import DEFAULT_PROFILE, HostAddresses
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class ConductorSettings:
     all."""
     max_migrations: int = 16
     """Of the whole fleet at once."""
+    default_profile: str = DEFAULT_PROFILE
+    """Of instances that have none and migrations that ask for none."""
     max_outgoing: int = 2
     """Leaving one host at once."""
     max_incoming: int = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
@@ -18,11 +18,11 @@ from migrator.conductor.placement import (
     nobody_fits,
     select_hosts,
 )
+from migrator.conductor.profiles import resolve
 from migrator.conductor.views import devices_view, pins_view
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
 from migrator.model import (
-    BALANCED,
     ActionRecord,
     DiskMove,
     Instance,
@@ -30,6 +30,7 @@ from migrator.model import (
     Method,
     Migration,
     MigrationRequest,
+    Profile,
 )
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
@@ -45,6 +46,7 @@ class _Case:
     move: Move
     facts: SourceFacts
     selection: Selection
+    profile: Profile
 
 
 def admit(context: Context, asked: Migrate) -> Migration:
@@ -90,6 +92,12 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
     instance = context.stores.instances.resolve(request.instance)
     hosts = {host.name: host for host in context.stores.hosts.list()}
     judge_migrate(request, instance, hosts)
+    profile = resolve(
+        request,
+        instance.profile,
+        context.settings.default_profile,
+        context.stores.profiles.all(),
+    )
     source = instance.host
     assert source is not None
     if not hosts[source].alive:
@@ -107,7 +115,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
     wishes = disk_wishes(request)
     move = Move(source, request.mode, request.host, disks=wishes, kind=request.kind)
     selection = select_hosts(context, facts, move, enough)
-    return _Case(request, instance, move, facts, selection)
+    return _Case(request, instance, move, facts, selection, profile)
 
 
 def _migration(context: Context, case: _Case) -> Migration:
@@ -127,7 +135,7 @@ def _migration(context: Context, case: _Case) -> Migration:
         disk_pools=request.disk_pools,
         flatten=request.flatten,
         priority=request.priority,
-        profile=replace(BALANCED, bandwidth_mib_s=request.bandwidth_mib_s),
+        profile=case.profile,
         source=case.move.source,
         actions=_recorded(context, request),
     )

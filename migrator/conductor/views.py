@@ -151,6 +151,7 @@ def instance_view(instance: Instance, disks: Sequence[DiskRecord] = ()) -> Insta
         updated_at=instance.updated_at,
         spec=instance.spec,
         wishes=instance.wishes,
+        profile=instance.profile,
         disks=[disk_view(disk) for disk in disks],
     )
 

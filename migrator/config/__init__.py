@@ -182,6 +182,7 @@ def conductor_settings(conf: cfg.ConfigOpts) -> ConductorSettings:
         cold_stop_s=ours.cold_stop_s,
         cold_confirm_s=ours.cold_confirm_s,
         max_migrations=ours.max_migrations,
+        default_profile=ours.default_profile,
         max_outgoing=ours.max_outgoing,
         max_incoming=ours.max_incoming,
         link_mib_s=ours.link_bandwidth,

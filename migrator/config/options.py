@@ -12,6 +12,7 @@ from migrator import addresses, cpu_lists
 from migrator.api.settings import DEFAULT_LISTEN, ApiSettings
 from migrator.conductor.settings import ConductorSettings
 from migrator.config import host_limits
+from migrator.model import PRESETS
 
 INPROC = "inproc://"
 HOST_PREFIX = "host:"
@@ -152,6 +153,12 @@ CONDUCTOR_OPTS = [
         min=1,
         max=100000,
         help="Migrations under way in the whole fleet; more wait in the queue.",
+    ),
+    cfg.StrOpt(
+        "default_profile",
+        default=ConductorSettings.default_profile,
+        choices=[each.name for each in PRESETS],
+        help="What instances tolerate while they move that have no profile of their own.",
     ),
     cfg.IntOpt(
         "max_outgoing",

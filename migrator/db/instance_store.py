@@ -184,7 +184,7 @@ class SqlInstanceStore:
         left as they are, so that a look at a host from before the switch cannot undo the switch.
         """
         moving = _moving(instance)
-        columns = to_columns(instance, leave_out=("id", "migration_id", "wishes"))
+        columns = to_columns(instance, leave_out=("id", "migration_id", "wishes", "profile"))
         columns["updated_at"] = self._now()
         kept = {**columns, "host": case((moving, instances.c.host), else_=instance.host)}
         insert = self._database.insert(instances).values(id=instance.id, **columns)
@@ -201,6 +201,12 @@ class SqlInstanceStore:
         change = update(instances).where(instances.c.id == instance_id)
         with self._database.writer() as connection:
             connection.execute(change.values(wishes=to_column(wishes)))
+
+    def set_profile(self, instance_id: str, profile: str | None) -> None:
+        """Nothing for an unknown instance."""
+        change = update(instances).where(instances.c.id == instance_id)
+        with self._database.writer() as connection:
+            connection.execute(change.values(profile=profile))
 
     def groups(self) -> Mapping[str, frozenset[str]]:
         """group -> the ids of the instances in it; those that are gone are in none."""

@@ -23,6 +23,7 @@ from migrator.model import (
     Migration,
     MigrationEvent,
     Placement,
+    Profile,
     Todo,
 )
 
@@ -60,6 +61,10 @@ def migration_from(row: AnyRow) -> Migration:
 
 def event_from(row: AnyRow) -> MigrationEvent:
     return _from_row(MigrationEvent, row)
+
+
+def profile_from(row: AnyRow) -> Profile:
+    return _from_row(Profile, row)
 
 
 def todo_from(row: AnyRow) -> Todo:

@@ -14,6 +14,7 @@ from migrator.db.host_store import SILENT_S, SqlHostStore
 from migrator.db.instance_store import SqlInstanceStore
 from migrator.db.journal import SqlJournal
 from migrator.db.migration_store import TODO_LEASE_S, SqlMigrationStore
+from migrator.db.profile_store import SqlProfileStore
 
 
 @dataclass(frozen=True)
@@ -39,4 +40,5 @@ def open_stores(
         instances=SqlInstanceStore(database, now),
         claims=SqlClaimStore(database),
         disks=SqlDiskStore(database),
+        profiles=SqlProfileStore(database),
     )

@@ -70,6 +70,7 @@ instances = Table(
     Column("persistent", Boolean, nullable=False),
     Column("candidates", _Json, nullable=False),
     Column("spec", _Json),
+    Column("profile", String(64)),
     Column("wishes", _Json, nullable=False, default={}, server_default=text("'{}'")),
     Column("updated_at", UtcDateTime, nullable=False),
 )
@@ -80,6 +81,21 @@ sightings = Table(
     Column("host", ForeignKey("hosts.name"), primary_key=True),
     Column("instance_id", String(36), primary_key=True, index=True),
     Column("summary", _Json, nullable=False),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("max_downtime_ms", BigInteger, nullable=False),
+    Column("allow_throttle", Boolean, nullable=False),
+    Column("allow_postcopy", Boolean, nullable=False),
+    Column("allow_pause", Boolean, nullable=False),
+    Column("deadline_s", BigInteger),
+    Column("deadline_per_gib", BigInteger),
+    Column("on_deadline", String(20), nullable=False),
+    Column("bandwidth_mib_s", BigInteger),
+    Column("postcopy_bandwidth_mib_s", BigInteger),
 )
 
 migrations = Table(

@@ -14,6 +14,7 @@ from migrator.messages.counted import *  # noqa: F403
 from migrator.messages.devices import *  # noqa: F403
 from migrator.messages.methods import *  # noqa: F403
 from migrator.messages.operators import *  # noqa: F403
+from migrator.messages.profiles import *  # noqa: F403
 from migrator.messages.reports import *  # noqa: F403
 from migrator.messages.steering import *  # noqa: F403
 from migrator.messages.storage import *  # noqa: F403

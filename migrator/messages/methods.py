@@ -90,6 +90,13 @@ from migrator.messages.operators import (
     SetInstance,
     WishInstance,
 )
+from migrator.messages.profiles import (
+    AssignProfile,
+    ProfileList,
+    ProfileRef,
+    ProfileView,
+    PutProfile,
+)
 from migrator.messages.reports import (
     DomainEvent,
     HostReport,
@@ -167,6 +174,12 @@ CONDUCTOR_METHODS: tuple[Method, ...] = (
     Method("show_instance", NamedInstance, InstanceView),
     Method("set_instance", SetInstance, InstanceView),
     Method("wish", WishInstance, InstanceView),
+    Method("assign_profile", AssignProfile, InstanceView),
+    Method("list_profiles", Empty, ProfileList),
+    Method("show_profile", ProfileRef, ProfileView),
+    Method("create_profile", PutProfile, ProfileView),
+    Method("set_profile", PutProfile, ProfileView),
+    Method("delete_profile", ProfileRef, Empty),
     Method("list_claims", Empty, ClaimList),
     Method("audit_claims", Empty, ClaimAudit),
     Method("verify", Verify, Verified),

@@ -33,6 +33,10 @@ class Migrate(Message, frozen=True):
     """target -> pool of the destination its copy shall go to."""
     flatten: bool = False
     """Let disks that stand on a base image arrive standing alone."""
+    profile: str | None = None
+    deadline_s: int | None = None
+    on_deadline: str | None = None
+    postcopy_bandwidth_mib_s: int | None = None
 
 
 class DiskMoveView(Message, frozen=True):
@@ -333,6 +337,8 @@ class InstanceView(Message, frozen=True):
     """What its domain says it needs."""
     wishes: Wishes = msgspec.field(default_factory=Wishes)
     """What its operator wants besides."""
+    profile: str | None = None
+    """Null: the default."""
 
 
 class NamedInstance(Message, frozen=True):

@@ -104,6 +104,8 @@ class Instance:
     spec: RequestSpec | None = None
     """What its domain says it needs; None until an agent has told it."""
     wishes: Wishes = field(default_factory=Wishes)
+    profile: str | None = None
+    """What it tolerates while it moves, by name; None: the default."""
     """What its operator wants besides."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator.model.disks import DiskMove, DiskProgress
 from migrator.model.domains import Statistics
-from migrator.model.profiles import Profile
+from migrator.model.profiles import OnDeadline, Profile
 from migrator.model.steering import ForceMethod, Tuning
 from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
 from migrator.states import MigrationState
@@ -25,6 +25,10 @@ class MigrationRequest:
     host: str | None = None
     force_reason: str | None = None
     bandwidth_mib_s: int | None = None
+    profile: str | None = None
+    deadline_s: int | None = None
+    on_deadline: OnDeadline | None = None
+    postcopy_bandwidth_mib_s: int | None = None
     disk_pools: Mapping[str, str] = field(default_factory=dict)
     """target -> pool of the destination, where one was asked for."""
     flatten: bool = False

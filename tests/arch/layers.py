@@ -65,6 +65,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.invariants": Layer.POLICY,
     "migrator.conductor.landing": Layer.POLICY,
     "migrator.conductor.outcome": Layer.POLICY,
+    "migrator.conductor.profiles": Layer.POLICY,
     "migrator.conductor.queue": Layer.POLICY,
     "migrator.conductor.recovery": Layer.POLICY,
     "migrator.conductor.tally": Layer.POLICY,

@@ -13,11 +13,13 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from migrator.conductor.profile_book import ProfileBook
 from migrator.conductor.wishes import wishes_after
 from migrator.errors import MigratorError, Refused
 from migrator.messages import (
     AbortAnswer,
     AbortMigration,
+    AssignProfile,
     ClaimAudit,
     ClaimFinding,
     ClaimList,
@@ -51,6 +53,10 @@ from migrator.messages import (
     PoolOnHosts,
     PoolRef,
     PoolView,
+    ProfileList,
+    ProfileRef,
+    ProfileView,
+    PutProfile,
     RescueAnswer,
     RescueMigration,
     RevertMigration,
@@ -75,6 +81,7 @@ from tests.fakes.conductor_script import (
     instance,
     new_view,
 )
+from tests.fakes.profiles import MemoryProfiles
 
 __all__ = ["FAILS", "LOST", "REJECTED", "SMOOTH", "FakeConductor", "Frame"]
 
@@ -136,6 +143,7 @@ class FakeConductor:
         self.verified = Verified(instances=4, moving=0, breaches=[])
         self.findings: list[ClaimFinding] = []
         """What an audit of the claims finds."""
+        self._profiles = ProfileBook(MemoryProfiles())
         self._lock = threading.RLock()
         self._moving: dict[str, _Moving] = {}
         self._answers: dict[str, str] = {}
@@ -323,6 +331,35 @@ class FakeConductor:
             changed = replace(instance, host=request.host, status="running", candidates=[])
             self.instances[request.instance] = changed
             return changed
+
+    def assign_profile(self, request: AssignProfile) -> InstanceView:
+        with self._enter("assign_profile"):
+            instance = self._instance(request.instance)
+            if request.profile is not None:
+                self._profiles.show(ProfileRef(name=request.profile))
+            changed = replace(instance, profile=request.profile)
+            self.instances[request.instance] = changed
+            return changed
+
+    def list_profiles(self, request: Empty) -> ProfileList:
+        with self._enter("list_profiles"):
+            return self._profiles.list()
+
+    def show_profile(self, request: ProfileRef) -> ProfileView:
+        with self._enter("show_profile"):
+            return self._profiles.show(request)
+
+    def create_profile(self, request: PutProfile) -> ProfileView:
+        with self._enter("create_profile"):
+            return self._profiles.create(request)
+
+    def set_profile(self, request: PutProfile) -> ProfileView:
+        with self._enter("set_profile"):
+            return self._profiles.change(request)
+
+    def delete_profile(self, request: ProfileRef) -> Empty:
+        with self._enter("delete_profile"):
+            return self._profiles.delete(request)
 
     def wish(self, request: WishInstance) -> InstanceView:
         with self._enter("wish"):

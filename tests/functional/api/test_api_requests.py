@@ -130,10 +130,10 @@ def test_events_are_read_in_pages(api: RunningApi) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/", 404, "route.unknown"),
-        ("GET", "/v1/profiles", 404, "route.unknown"),
         ("POST", "/v1/migrations/abcd/explode", 404, "route.unknown"),
         ("POST", "/v1/migrations/abcd/force-complete", 404, "migration.unknown"),
         ("POST", "/v1/migrations/abcd/tune", 400, "request.invalid"),
+        ("GET", "/v1/nothing", 404, "route.unknown"),
         ("DELETE", "/v1/hosts", 405, "route.unknown"),
         ("PUT", "/v1/migrations", 405, "route.unknown"),
         ("BREW", "/v1/hosts", 400, "request.invalid"),
