@@ -31,6 +31,13 @@ class Resumption:
 
     over: bool = False
     error: MigratorError | None = None
+    told: bool = False
+    """Whoever asked knows how it failed."""
+
+    @property
+    def unsettled(self) -> bool:
+        """Under way, or failed and nobody knows yet."""
+        return not self.over or (self.error is not None and not self.told)
 
 
 class Tracked:

@@ -92,11 +92,12 @@ class Transfers:
         return transfer
 
     def resume(self, request: ResumePostcopy, mark: AttemptMark) -> Resumption:
-        """Let a broken post-copy go on, in a worker of its own; one at a time."""
+        """Let a broken post-copy go on, in a worker of its own. One at a time: libvirt may take minutes
+        to find that an address cannot be reached, and its failure is heard before the next begins."""
         transfer = self.adopt(request.instance_id, mark)
         with self._lock:
             running = transfer.resumption
-            if running is not None and not running.over:
+            if running is not None and running.unsettled:
                 return running
             transfer.resumption = resumption = Resumption()
         self._spawn("rescue", transfer, lambda: self._resume(transfer, resumption, request.plan))

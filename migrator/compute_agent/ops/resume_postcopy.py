@@ -5,8 +5,9 @@ from __future__ import annotations
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.encryption import refuse_stream
 from migrator.compute_agent.marking import is_marked
+from migrator.compute_agent.tracked import Resumption
 from migrator.compute_agent.waiting import poll
-from migrator.errors import MigratorError, Refused, Transient
+from migrator.errors import Refused, Transient
 from migrator.messages import PostcopyResumed, ResumePostcopy
 from migrator.model import DomainState, DomainView, Reason
 
@@ -36,7 +37,7 @@ def run(host: AgentContext, request: ResumePostcopy) -> PostcopyResumed:
     call = host.transfers.resume(request, view.mark)
 
     def flows() -> DomainView | None:
-        _check(call.error)
+        _check(call)
         seen = host.hypervisor.view(request.instance_id)
         return None if _is_broken(seen) else seen
 
@@ -49,12 +50,13 @@ def run(host: AgentContext, request: ResumePostcopy) -> PostcopyResumed:
     return PostcopyResumed(view=flowing)
 
 
-def _check(error: MigratorError | None) -> None:
-    if error is None:
+def _check(call: Resumption) -> None:
+    if call.error is None:
         return
-    if isinstance(error, Transient):
-        raise error
-    raise Transient("libvirt.error", f"post-copy cannot go on yet: {error.message}")
+    call.told = True
+    if isinstance(call.error, Transient):
+        raise call.error
+    raise Transient("libvirt.error", f"post-copy cannot go on yet: {call.error.message}")
 
 
 def _is_broken(view: DomainView) -> bool:

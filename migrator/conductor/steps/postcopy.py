@@ -21,6 +21,12 @@ from migrator.states import MigrationState
 RESUME_DEADLINE_S = 20.0
 BUSY_S = 2.0
 """Until the next try while libvirt has not given the first call up."""
+STILL_AT_IT = {
+    "guest.busy": "the destination has not noticed the interruption",
+    "libvirt.timeout": "libvirt has not found out whether it can go on",
+    "rpc.timeout": "the source's agent has not found out whether it can go on",
+}
+"""A try that has neither begun nor failed: the next one asks how it went."""
 FIRST_PAUSE_S = 2.0
 MOST_PAUSE_S = 30.0
 SURE_S = 4.0
@@ -37,6 +43,8 @@ class Rescue:
     tries: int = 0
     failed: int = 0
     next_at: float = 0.0
+    waits_for: str = ""
+    """The code of what it was last told to wait for."""
     lost_since: float | None = None
     remaining: int | None = None
     """Bytes at the look that last showed fewer than before."""
@@ -123,10 +131,11 @@ def _next_plan(run: Run, rescue: Rescue, results: Results) -> tuple[TransferPlan
 
 def _again_later(run: Run, rescue: Rescue, plane: str, error: MigratorError) -> None:
     now = run.context.clock.monotonic()
-    if error.code == "guest.busy":
+    if error.code in STILL_AT_IT:
         rescue.next_at = now + BUSY_S
-        if rescue.tries == 1:
-            run.note("observed", f"the destination has not noticed the interruption: {error}")
+        if error.code != rescue.waits_for:
+            rescue.waits_for = error.code
+            run.note("observed", f"{STILL_AT_IT[error.code]}: {error.message}", code=error.code)
         return
     rescue.failed += 1
     pause = min(FIRST_PAUSE_S * 2 ** min(rescue.failed - 1, 10), MOST_PAUSE_S)
