@@ -11,12 +11,16 @@ from migrator.cli.exits import ENDED_BADLY, UNKNOWN
 
 
 def _own(row: Row) -> str:
-    """CPUs and devices that are nobody else's."""
+    """CPUs, devices and room that are nobody else's."""
     cpus = list(row["pins"].values())
     if row["emulator_cpu"] is not None:
         cpus.append(row["emulator_cpu"])
     told = [f"CPU {words.plain(sorted(cpus))}"] if cpus else []
     told += [words.printable(address) for address in row["devices"]]
+    told += [
+        f"{words.size(room)} in pool {words.printable(pool)}"
+        for pool, room in row["pool_bytes"].items()
+    ]
     return "; ".join(told) or words.NOTHING
 
 
@@ -36,6 +40,7 @@ class ListClaims(ListCommand):
         "blocked_cpus",
         "pages",
         "devices",
+        "pool_bytes",
     )
     empty = "nothing is claimed"
     table: ClassVar[Columns] = {

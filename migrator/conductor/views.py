@@ -187,6 +187,7 @@ def claim_view(claim: Claim) -> ClaimView:
         memory_mib=claim.memory_mib,
         migration=claim.migration_id,
         created_at=claim.created_at,
+        pool_bytes=dict(claim.pool_bytes),
         **_parts(claim.placement),
     )
 

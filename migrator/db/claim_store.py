@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import and_, delete, exists, or_, select
 from sqlalchemy.engine import Connection
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 from migrator.db.claim_rows import bump_generations
 from migrator.db.engine import Database
 from migrator.db.rows import claim_from, storable
-from migrator.db.tables import claims, hosts, instances, migrations
+from migrator.db.tables import claims, hosts, instances, migrations, pool_claims
 from migrator.errors import Refused
 from migrator.model import Claim, ClaimPurpose
 
@@ -27,7 +28,16 @@ class SqlClaimStore:
         """By host, then in the order they were made."""
         query = select(*_CLAIM).join_from(claims, instances).order_by(claims.c.host, claims.c.id)
         with self._database.reader() as connection:
-            return [claim_from(row) for row in connection.execute(query)]
+            found = [claim_from(row) for row in connection.execute(query)]
+            rooms = connection.execute(select(pool_claims)).all()
+        room: dict[tuple[str, str | None], dict[str, int]] = {}
+        for row in rooms:
+            room.setdefault((row.host, row.migration_id), {})[row.pool] = row.bytes
+        nothing: dict[str, int] = {}
+        return [
+            replace(claim, pool_bytes=room.get((claim.host, claim.migration_id), nothing))
+            for claim in found
+        ]
 
     def on_host(self, host: str) -> tuple[int, Sequence[Claim]]:
         """(claims generation, claims), as they were at one moment.
@@ -59,6 +69,10 @@ class SqlClaimStore:
 
         def work(connection: Connection) -> Sequence[Claim]:
             found = [claim_from(row) for row in connection.execute(left.with_for_update(of=claims))]
+            ended_ones = select(migrations.c.id).where(migrations.c.finished_at.is_not(None))
+            connection.execute(
+                delete(pool_claims).where(pool_claims.c.migration_id.in_(ended_ones))
+            )
             if found:
                 gone = claims.c.id.in_([claim.id for claim in found])
                 connection.execute(delete(claims).where(gone))

@@ -44,6 +44,8 @@ class ClaimView(Message, frozen=True):
     pages: list[PagesView] = msgspec.field(default_factory=list)
     devices: list[str] = msgspec.field(default_factory=list)
     """PCI addresses."""
+    pool_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    """Pool -> bytes that are kept free for volumes to be made."""
 
 
 class ClaimList(Message, frozen=True):

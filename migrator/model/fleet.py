@@ -124,6 +124,8 @@ class Claim:
     created_at: datetime
     placement: Placement | None = None
     """Which parts of the host; None where only the size is known."""
+    pool_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Pool -> bytes that are kept free there for volumes to be made."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from migrator.model import (
     CellPlacement,
     DeviceGiven,
     DropClaim,
+    HostUse,
     Instance,
     InstanceStatus,
     PagesTaken,
@@ -25,11 +27,15 @@ from migrator.model import (
     SwitchOwner,
     TakeClaim,
 )
+from migrator.scheduler.fit import fit
+from migrator.scheduler.fit import take as fit_take
+from migrator.scheduler.snapshot import use_of
 from migrator.states import MigrationState as S
 from tests.contract.database_world import at_once, whole
+from tests.unit.scheduler.fit import worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from migrator.conductor.ports import Lead
     from tests.contract.database_world import World
@@ -348,3 +354,39 @@ def test_what_an_ended_migration_has_left_is_swept(world: World) -> None:
     assert world.claimed("h1") == {("web1", "use")}
     assert world.stores.claims.on_host("h2")[0] > generation
     assert world.stores.claims.sweep() == []
+
+
+# ---------------------------------------------------------------- the fit and the claim
+
+STEPS = 60
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_the_fit_gives_can_be_claimed_and_what_is_claimed_is_not_given_again(
+    world: World, seed: int
+) -> None:
+    """Filter and claim never disagree: guests come and go, each placed by what is claimed."""
+    dice = Random(seed)
+    topology = worlds.world(dice).topology
+    there: list[tuple[Lead, Placement]] = []
+    for number in range(STEPS):
+        _, claims_there = world.stores.claims.on_host("h2")
+        use = use_of(claims_there)
+        assert use == use_of_all(placement for _, placement in there)
+        if there and dice.random() < 0.4:
+            lead, _ = there.pop(dice.randrange(len(there)))
+            drop = [DropClaim("h2")]
+            world.stores.journal.move(lead, S.CLAIMED, S.SCHEDULING, "on", drop, destination=None)
+            continue
+        found = fit(topology, use, worlds.world(dice).request)
+        if isinstance(found, Placement):
+            lead = placing(world, f"g{number}")
+            take(world, lead, found)
+            there.append((lead, found))
+
+
+def use_of_all(placements: Iterable[Placement]) -> HostUse:
+    use = HostUse()
+    for placement in placements:
+        use = fit_take(use, placement)
+    return use

@@ -152,6 +152,46 @@ def test_a_missing_cpu_feature_is_named(world: World) -> None:
     assert list(missing) == [world.lacking_feature]
 
 
+def test_free_pages_are_of_sizes_the_host_has_and_no_more_than_it_has(world: World) -> None:
+    host = world.destination.hypervisor
+    total = {
+        (cell.id, pool.size_kib): pool.total
+        for cell in host.topology().cells
+        for pool in cell.pages
+    }
+    free = host.free_pages()
+    assert free.keys() == total.keys()
+    assert all(0 <= count <= total[key] for key, count in free.items())
+
+
+# ---------------------------------------------------------------- devices
+
+_ELSEWHERE = """<hostdev mode='subsystem' type='pci' managed='yes'>
+  <source><address domain='0x0000' bus='0xfe' slot='0x1f' function='0x7'/></source>
+</hostdev>"""
+
+
+def test_a_guest_that_does_not_run_is_plugged_nothing(world: World) -> None:
+    host = world.source.hypervisor
+    off = world.start(GuestWish("off", running=False))
+    for guest in (NOBODY, off):
+        for plug in (host.attach_device, host.detach_device):
+            with pytest.raises(Refused) as refused:
+                plug(guest, _ELSEWHERE)
+            assert refused.value.code == "guest.not_active"
+
+
+def test_a_guest_has_let_go_of_a_device_it_does_not_have(world: World) -> None:
+    host = world.source.hypervisor
+    guest = world.start(GuestWish())
+    before = host.describe(guest)
+    host.detach_device(guest, _ELSEWHERE)
+    after = host.describe(guest)
+    assert before is not None
+    assert after is not None
+    assert after.live_xml == before.live_xml
+
+
 # ---------------------------------------------------------------- marks and small changes
 
 

@@ -54,10 +54,13 @@ def without_device(domain_xml: str, device_xml: str) -> str:
     root = ElementTree.fromstring(domain_xml)
     devices = root.find("devices")
     assert devices is not None
+    before = len(devices)
     for device in list(devices):
         text = ElementTree.tostring(device, encoding="unicode")
         if device.find("source/address") is not None and address_of(text) == address_of(device_xml):
             devices.remove(device)
+    if len(devices) == before:
+        return domain_xml
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -64,13 +64,15 @@ TIED: tuple[Tied, ...] = (
     Tied(
         "devices/hostdev",
         "{0} of this host is passed through to the guest, and its state cannot be copied; detach "
-        "it with `virsh detach-device` and try again",
+        "it with `virsh detach-device` and try again (a PCI device that the guest does without for a "
+        "while: `migrator instance set INSTANCE --pci-live detach`)",
         _host_device,
     ),
     Tied(
         "devices/interface[@type='hostdev']",
         "{0} is a network device of this host passed through to the guest, and its state cannot be "
-        "copied; detach it with `virsh detach-interface` and try again",
+        "copied; detach it with `virsh detach-interface` and try again, or have it done where the guest "
+        "has a bond: `migrator instance set INSTANCE --pci-live detach`",
         _INTERFACE,
     ),
     Tied(
