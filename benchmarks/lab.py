@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "bench"
+NAME = "-".join(filter(None, (os.environ.get("MIGRATOR_LAB", ""), "bench")))
 PATIENCE_S = 60.0
 
 

@@ -46,17 +46,28 @@ def test_a_guest_with_shared_raw_and_qcow2_disks_moves_there_and_back(lab: Lab) 
     assert writes[-1] > writes[0]
 
 
-def test_a_guest_with_a_local_disk_is_refused_and_nothing_is_touched(lab: Lab) -> None:
+def test_a_guest_with_a_medium_only_its_host_has_is_refused_and_nothing_is_touched(
+    lab: Lab,
+) -> None:
     source, destination = lab.hosts
-    guest = lab.boot("homebound", source, *SMALL, "--disk", "local:16:raw")
-    before, there = lab.definitions(), list(Path(destination.pools["local"]).iterdir())
+    guest = lab.boot("homebound", source, *SMALL, "--cdrom")
+    medium = Path(source.pools["local"]) / "homebound.iso"
+    medium.write_bytes(bytes(1024 * 1024))
+    try:
+        lab.virsh(source, "pool-refresh", "local")
+        path = lab.virsh(source, "vol-path", "homebound.iso", "--pool", "local")
+        lab.virsh(source, "change-media", guest, "sda", path, "--insert", "--live")
+        before, there = lab.definitions(), list(Path(destination.pools["local"]).iterdir())
 
-    done = lab.migrator("migrate", guest, "--host", destination.name, "--wait")
+        done = lab.migrator("migrate", guest, "--host", destination.name, "--wait")
 
-    assert done.status == 2
-    assert done.code == "disk.not_shared", done.err
-    assert done.out == ""
-    assert lab.definitions() == before
-    left = [path for path in Path(destination.pools["local"]).iterdir() if path not in there]
-    assert all(path.name.startswith(".migrator-") for path in left)
+        assert done.status == 2
+        assert done.code == "disk.not_shared", done.err
+        assert "--eject" in done.err
+        assert done.out == ""
+        assert lab.definitions() == before
+        left = [path for path in Path(destination.pools["local"]).iterdir() if path not in there]
+        assert all(path.name.startswith(".migrator-") for path in left)
+    finally:
+        medium.unlink()
     verify(lab)

@@ -104,6 +104,7 @@ def _guest(arguments: argparse.Namespace) -> int:
         dirty_rate=arguments.dirty_rate,
         fill=arguments.fill,
         transient=arguments.transient,
+        cdrom=arguments.cdrom,
     )
     guest.create(load_existing(lab_name()), request)
     return 0
@@ -247,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pin", metavar="CPU,CPU", help="one CPU of this machine for each virtual CPU"
     )
     sub.add_argument("--transient", action="store_true", help="no persistent definition")
+    sub.add_argument("--cdrom", action="store_true", help="a cdrom drive without a medium")
     sub = verb(
         "remove", _remove, "Destroy a guest wherever it is and delete its definitions and volumes."
     )

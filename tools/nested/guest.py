@@ -37,6 +37,7 @@ class GuestRequest:
     dirty_rate: int = 0
     fill: int = 0
     transient: bool = False
+    cdrom: bool = False
 
     @property
     def volumes(self) -> list[str]:
@@ -84,6 +85,8 @@ def domain_xml(request: GuestRequest, machine: str, emulator: str) -> str:
         f"<target dev='{target(index)}' bus='virtio'/></disk>"
         for index, (disk, volume) in enumerate(zip(request.disks, request.volumes, strict=True))
     )
+    if request.cdrom:
+        disks += "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
     work = f"dirty={request.dirty} rate={request.dirty_rate} fill={request.fill}"
     options = f"console=ttyS0 quiet mitigations=off {work}"
     return f"""<domain type='qemu'>
