@@ -152,9 +152,21 @@ def describe(verdict: Row) -> str:
         ]
         lines += [f"      {line}" for line in _given(host)]
         lines += [f"      {words.disk_move(disk)}" for disk in host.get("disks", ())]
+    lines += [f"  {words.printable(method)}" for method in verdict["methods"]]
     if verdict["forecast"]:
-        lines.append(f"  forecast: {words.plain(verdict['forecast'])}")
+        lines.append(f"  forecast: {_forecast(verdict['forecast'])}")
     return "\n".join(lines)
+
+
+def _forecast(forecast: Row) -> str:
+    """What is expected of the move."""
+    parts = [f"by {words.printable(forecast['method'])}"]
+    if forecast["duration_s"] is not None:
+        parts.append(f"{forecast['duration_s']['least']:g} to {forecast['duration_s']['most']:g} s")
+    if forecast["downtime_ms"] is not None:
+        freeze = forecast["downtime_ms"]
+        parts.append(f"freeze {freeze['least']:g} to {freeze['most']:g} ms")
+    return f"{', '.join(parts)} (from {words.printable(forecast['based_on'])})"
 
 
 def _given(host: Row) -> Iterator[str]:
@@ -169,8 +181,7 @@ def _given(host: Row) -> Iterator[str]:
 def _choice(verdict: Row) -> str:
     if verdict["chosen"] is None:
         return "no host fits; it would be refused"
-    methods = ", ".join(words.printable(method) for method in verdict["methods"])
-    return f"would go to {words.printable(verdict['chosen'])}{f' ({methods})' if methods else ''}"
+    return f"would go to {words.printable(verdict['chosen'])}"
 
 
 def _disk_and_pool(text: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from migrator.compute_agent.ops import (
     finish_destination,
     inspect,
     list_domains,
+    measure_dirty_rate,
     prepare_destination,
     release_source,
     restore_source,
@@ -46,6 +47,7 @@ from migrator.messages import (
     DetachDevices,
     DevicesAttached,
     DevicesDetached,
+    DirtyRateMeasured,
     Empty,
     FenceSource,
     FinishDestination,
@@ -100,6 +102,9 @@ class AgentEndpoint:
 
     def inspect(self, request: InstanceRef) -> Inspected:
         return inspect.run(self._host, request)
+
+    def measure_dirty_rate(self, request: InstanceRef) -> DirtyRateMeasured:
+        return measure_dirty_rate.run(self._host, request)
 
     def list_domains(self, request: Empty) -> HostDomains:
         return list_domains.run(self._host, request)

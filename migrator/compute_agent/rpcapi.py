@@ -24,6 +24,7 @@ from migrator.messages import (
     DetachDevices,
     DevicesAttached,
     DevicesDetached,
+    DirtyRateMeasured,
     Empty,
     FenceSource,
     FinishDestination,
@@ -86,6 +87,7 @@ class AgentApi(Protocol):
     def resume_postcopy(self, host: str, request: ResumePostcopy) -> PostcopyResumed: ...
     def abort(self, host: str, request: Abort) -> Aborted: ...
     def inspect(self, host: str, request: InstanceRef) -> Inspected: ...
+    def measure_dirty_rate(self, host: str, request: InstanceRef) -> DirtyRateMeasured: ...
     def list_domains(self, host: str, request: Empty) -> HostDomains: ...
     def fence_source(self, host: str, request: FenceSource) -> SourceFenced: ...
     def finish_destination(self, host: str, request: FinishDestination) -> DestinationFinished: ...
@@ -159,6 +161,10 @@ class AgentClient:
 
     def inspect(self, host: str, request: InstanceRef) -> Inspected:
         return self._read(host, "inspect", request, Inspected)
+
+    def measure_dirty_rate(self, host: str, request: InstanceRef) -> DirtyRateMeasured:
+        """Takes a second or two."""
+        return self._read(host, "measure_dirty_rate", request, DirtyRateMeasured)
 
     def list_domains(self, host: str, request: Empty) -> HostDomains:
         return self._read(host, "list_domains", request, HostDomains)

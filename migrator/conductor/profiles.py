@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.errors import Refused
-from migrator.model import PRESETS, MigrationRequest, Profile
+from migrator.model import PRESETS, MigrationRequest, OnDeadline, Profile
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 LONGEST_DOWNTIME_MS = 2_000_000
@@ -44,6 +44,14 @@ def resolve(
             "a deadline",
             field="on_deadline",
         )
+    if request.postcopy_bandwidth_mib_s is not None and not resolved.allow_postcopy:
+        raise Refused(
+            "request.invalid",
+            f"postcopy_bandwidth_mib_s means nothing with profile {resolved.name}, which does not "
+            "allow post-copy",
+            field="postcopy_bandwidth_mib_s",
+        )
+    _refuse_empty_force(resolved)
     return resolved
 
 
@@ -79,6 +87,17 @@ def check(profile: Profile) -> None:
     _within("postcopy_bandwidth_mib_s", profile.postcopy_bandwidth_mib_s, 1, FASTEST_MIB_S)
     if profile.postcopy_bandwidth_mib_s is not None and not profile.allow_postcopy:
         raise _invalid("postcopy_bandwidth_mib_s", "means nothing without allow_postcopy")
+    _refuse_empty_force(profile)
+
+
+def _refuse_empty_force(profile: Profile) -> None:
+    """Forcing needs something that is permitted."""
+    permits = profile.allow_postcopy or profile.allow_pause
+    if profile.on_deadline is OnDeadline.FORCE and not permits:
+        raise _invalid(
+            "on_deadline",
+            f"cannot be force with profile {profile.name}: it permits neither post-copy nor a pause",
+        )
 
 
 def refuse_built_in(name: str) -> None:

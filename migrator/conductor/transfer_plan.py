@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from migrator.model import DiskMode, DiskMove
+from migrator.conductor.eligibility import possible
+from migrator.model import DiskMode, DiskMove, Forecast, Means, MeansVerdict, Profile
 
 MIB = 1024 * 1024
 PARALLEL_MARGIN = 0.5
@@ -48,6 +49,37 @@ def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]
         if disks.synchronous:
             flags.add("non_shared_synchronous_writes")
     return sorted(flags)
+
+
+POSTCOPY_FLAG = "postcopy"
+THROTTLE_FLAG = "auto_converge"
+
+
+def helping_flags(
+    profile: Profile, means: Sequence[MeansVerdict], expected: Forecast | None
+) -> frozenset[str]:
+    """What a guest that outruns the copy may be met with; libvirt takes these at the start only.
+
+    Each only where profile, hosts and guest allow it. Throttling is not prepared for where post-copy is,
+    which disturbs less, nor for a guest that was measured and needs none.
+    """
+    if profile.allow_postcopy and possible(means, Means.POSTCOPY):
+        return frozenset({POSTCOPY_FLAG})
+    throttle = profile.allow_throttle and possible(means, Means.THROTTLE)
+    return frozenset({THROTTLE_FLAG}) if throttle and not _converges(expected) else frozenset()
+
+
+def flags_of_another_attempt(
+    profile: Profile, means: Sequence[MeansVerdict], given: frozenset[str]
+) -> tuple[str, ...]:
+    """What could still be added."""
+    throttle = profile.allow_throttle and possible(means, Means.THROTTLE)
+    return (THROTTLE_FLAG,) if throttle and THROTTLE_FLAG not in given else ()
+
+
+def _converges(expected: Forecast | None) -> bool:
+    measured = expected is not None and expected.dirty_mib_s is not None
+    return measured and expected is not None and expected.method == "precopy"
 
 
 def needs_synchronous_writes(

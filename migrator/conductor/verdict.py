@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
 from migrator.conductor.disk_records import check_records
+from migrator.conductor.expectations import Outing, expect, means_of
+from migrator.conductor.forecast import told
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
@@ -24,9 +28,12 @@ from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
 from migrator.model import (
     ActionRecord,
+    DiskMode,
     DiskMove,
+    Forecast,
     Instance,
     Kind,
+    MeansVerdict,
     Method,
     Migration,
     MigrationRequest,
@@ -34,7 +41,11 @@ from migrator.model import (
 )
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
+from migrator.storage.plan import copied
 from migrator.storage.tell import move_view
+
+MEASURED_FROM_MIB = 4096
+"""Guests whose transfer takes so long that a second for measuring them does not count."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def admit(context: Context, asked: Migrate) -> Migration:
     for judged in case.selection.fitting:
         checked = check_pair(context, case.facts, case.move, judged)
         if not checked.refusals:
-            return context.stores.journal.submit(_migration(context, case))
+            return _submit(context, case, judged, checked)
         tried.append(checked)
     raise nobody_fits(case.selection, tried, request.host)
 
@@ -73,13 +84,41 @@ def dry_run(context: Context, asked: Migrate) -> DryRun:
     request = parse_request(asked)
     case = _open(context, request)
     verdicts = [_host_verdict(context, case, judged) for judged in case.selection.judged]
+    pairs = zip(verdicts, case.selection.judged, strict=True)
+    fitting = [(told, judged) for told, judged in pairs if told.fits]
+    live = request.kind is Kind.LIVE
+    means: tuple[MeansVerdict, ...] = ()
+    expected: Forecast | None = None
+    if fitting and live:
+        told, judged = fitting[0]
+        copies = any(disk.mode == DiskMode.COPY for disk in told.disks)
+        means = means_of(context, case.facts, judged.candidate.host, copies)
+        hosts = (case.move.source, told.host)
+        expected = expect(context, Outing(hosts, case.facts, case.profile, means), measure=True)
     return DryRun(
         instance=case.instance.name,
-        chosen=next((verdict.host for verdict in verdicts if verdict.fits), None),
+        chosen=fitting[0][0].host if fitting else None,
         hosts=verdicts,
-        methods=[Method.COLD if request.kind is Kind.COLD else Method.PRECOPY],
-        forecast=None,
+        methods=[str(each) for each in means] if live else [Method.COLD],
+        forecast=None if expected is None else msgspec.to_builtins(expected),
     )
+
+
+def _submit(context: Context, case: _Case, judged: Judged, checked: Checked) -> Migration:
+    migration = _migration(context, case)
+    if migration.kind is not Kind.LIVE:
+        return context.stores.journal.submit(migration)
+    host = judged.candidate.host
+    copies = bool(copied(checked.disks.plan.moves))
+    means = means_of(context, case.facts, host, copies)
+    large = case.facts.memory_mib >= MEASURED_FROM_MIB
+    outing = Outing((case.move.source, host.name), case.facts, case.profile, means)
+    expected = expect(context, outing, measure=large)
+    queued = context.stores.journal.submit(replace(migration, forecast=expected))
+    if queued.id == migration.id:
+        facts = msgspec.to_builtins(expected)
+        context.stores.journal.note(queued.id, "observed", f"forecast: {told(expected)}", facts)
+    return queued
 
 
 def _same_request(context: Context, request: MigrationRequest) -> Migration | None:
@@ -131,7 +170,7 @@ def _migration(context: Context, case: _Case) -> Migration:
         request_id=request.request_id,
         requested_host=request.host,
         force_reason=request.force_reason,
-        bandwidth_mib_s=request.bandwidth_mib_s,
+        bandwidth_mib_s=case.profile.bandwidth_mib_s,
         disk_pools=request.disk_pools,
         flatten=request.flatten,
         priority=request.priority,

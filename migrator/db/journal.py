@@ -238,7 +238,7 @@ class SqlJournal:
         mine = migrations.c.id == migration_id
         # Two that append at once must not each keep only their own.
         locked = select(migrations.c.actions).where(mine).with_for_update()
-        text = f"{action.action}, asked by {action.by} ({action.rule}): {action.result}"
+        text = _told(action)
 
         def work(connection: Connection) -> None:
             actions = connection.execute(locked).scalar()
@@ -297,6 +297,15 @@ class SqlJournal:
         if row is None:
             raise superseded(connection, lead, what)
         return row
+
+
+def _told(action: ActionRecord) -> str:
+    """In the history: what a monitor did stands there with the numbers it was decided on."""
+    if action.sequence == 0:
+        return f"{action.action}, asked by {action.by} ({action.rule}): {action.result}"
+    numbers = ", ".join(f"{name} {value:g}" for name, value in action.facts.items())
+    told = f"{action.action}, decided by {action.by} ({action.rule}): {action.result}"
+    return f"{told} [{numbers}]" if numbers else told
 
 
 def _recorded(actions: Sequence[Mapping[str, Any]], action: ActionRecord) -> bool:

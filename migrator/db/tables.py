@@ -118,6 +118,8 @@ migrations = Table(
     Column("disks", _Json, nullable=False, default=list),
     Column("priority", Integer, nullable=False),
     Column("profile", _Json),
+    Column("means", _Json, nullable=False, default=[], server_default=text("'[]'")),
+    Column("forecast", _Json),
     Column("source", String(255)),
     Column("destination", String(255)),
     Column("avoided", _Json, nullable=False, default=[], server_default=text("'[]'")),

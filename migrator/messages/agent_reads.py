@@ -8,6 +8,7 @@ from migrator.messages.base import (
     Message,
 )
 from migrator.model import (
+    DirtyRate,
     DiskLayer,
     DomainView,
     PoolFacts,
@@ -102,6 +103,12 @@ class PoolIdentity(Message, frozen=True):
     nonce: str
     writer: str = ""
     """Host UUID of the agent that wrote the nonce; names the volume it is in."""
+
+
+class DirtyRateMeasured(Message, frozen=True):
+    """How fast a guest writes; None where that cannot be told, or not now."""
+
+    rate: DirtyRate | None = None
 
 
 class CheckDestination(Message, frozen=True):

@@ -9,6 +9,7 @@ from migrator.model.disks import *  # noqa: F403
 from migrator.model.domains import *  # noqa: F403
 from migrator.model.effects import *  # noqa: F403
 from migrator.model.fleet import *  # noqa: F403
+from migrator.model.methods import *  # noqa: F403
 from migrator.model.migrations import *  # noqa: F403
 from migrator.model.parts import *  # noqa: F403
 from migrator.model.placement import *  # noqa: F403

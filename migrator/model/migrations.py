@@ -9,6 +9,7 @@ from typing import Any
 
 from migrator.model.disks import DiskMove, DiskProgress
 from migrator.model.domains import Statistics
+from migrator.model.methods import Forecast, MeansVerdict
 from migrator.model.profiles import OnDeadline, Profile
 from migrator.model.steering import ForceMethod, Tuning
 from migrator.model.words import Kind, Method, Mode, Phase, TodoKind
@@ -73,6 +74,10 @@ class Migration:
     priority: int = 0
     profile: Profile | None = None
     """As resolved when it was asked for; None for one that an older release accepted."""
+    means: tuple[MeansVerdict, ...] = ()
+    """What its hosts and its guest allow; nothing until it has a place."""
+    forecast: Forecast | None = None
+    """What was expected of it when it was asked for; the outcome stands beside it."""
     source: str | None = None
     destination: str | None = None
     avoided: tuple[str, ...] = ()

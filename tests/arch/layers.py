@@ -66,6 +66,8 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.landing": Layer.POLICY,
     "migrator.conductor.outcome": Layer.POLICY,
     "migrator.conductor.profiles": Layer.POLICY,
+    "migrator.conductor.eligibility": Layer.POLICY,
+    "migrator.conductor.forecast": Layer.POLICY,
     "migrator.conductor.queue": Layer.POLICY,
     "migrator.conductor.recovery": Layer.POLICY,
     "migrator.conductor.tally": Layer.POLICY,

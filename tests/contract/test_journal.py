@@ -426,6 +426,8 @@ def test_an_action_that_a_monitor_sends_again_is_recorded_once(world: World) -> 
     for record in records:
         world.stores.journal.record_action(moving.id, record)
     assert world.stores.migrations.get(moving.id).actions == (records[0], *records[2:])
+    told = world.stores.migrations.events(moving.id, 1, 100)[0].text
+    assert told == "wait, decided by monitor (r): ok [ratio 0.5]"
 
 
 # ---------------------------------------------------------------- cost

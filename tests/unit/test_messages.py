@@ -196,6 +196,7 @@ def test_a_state_changing_command_says_whose_and_which_it_is() -> None:
         "check_destination",
         "check_source",
         "inspect",
+        "measure_dirty_rate",
         "streams",
         "list_domains",
     }

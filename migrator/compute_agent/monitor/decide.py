@@ -89,6 +89,9 @@ def _tuned(case: Case) -> Action | None:
         wanted.append(SetSpeed(tune.bandwidth_mib_s or 0, False, "tuned"))
     if tune.postcopy_bandwidth_mib_s not in (None, known.postcopy_speed_mib_s):
         wanted.append(SetSpeed(tune.postcopy_bandwidth_mib_s or 0, True, "tuned"))
+    own = case.policy.profile.postcopy_bandwidth_mib_s if case.policy else None
+    if own is not None and known.postcopy_speed_mib_s is None:
+        wanted.append(SetSpeed(own, True, "profile"))
     forced = known.step_at("set_downtime") is not None
     if tune.max_downtime_ms not in (None, known.downtime_ms) and not forced:
         wanted.append(SetDowntime(tune.max_downtime_ms or 1, "tuned"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from migrator.conductor.expectations import means_of
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
@@ -27,6 +28,7 @@ from migrator.model import (
     HoldBytes,
     Host,
     HostAddresses,
+    Kind,
     Placement,
     Refusal,
     TakeClaim,
@@ -101,6 +103,8 @@ class Place(Step):
             if not checked.refusals:
                 source = run.context.stores.hosts.get(run.source)
                 let_go = to_let_go(run.context, facts)
+                if migration.kind is Kind.LIVE:
+                    _tell_means(run, facts, judged, checked)
                 return _placed(source, judged, checked, let_go)
             tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
@@ -179,6 +183,15 @@ def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
         migration_id=migration.id,
         kind=migration.kind,
     )
+
+
+def _tell_means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) -> None:
+    """What the two hosts and the guest allow, for the plan and for whoever asks why later."""
+    copies = bool(copied(checked.disks.plan.moves))
+    means = means_of(run.context, facts, judged.candidate.host, copies)
+    if means != run.migration.means:
+        run.update(means=means)
+        run.note("step", "; ".join(map(str, means)), means=[str(each) for each in means])
 
 
 def _why_chosen(judged: Judged) -> str:

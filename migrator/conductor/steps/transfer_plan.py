@@ -8,7 +8,15 @@ from migrator.addresses import stream_uri
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Results
 from migrator.conductor.steps.place import Placed
-from migrator.conductor.transfer_plan import DiskCopy, needs_synchronous_writes, start_flags
+from migrator.conductor.transfer_plan import (
+    POSTCOPY_FLAG,
+    THROTTLE_FLAG,
+    DiskCopy,
+    flags_of_another_attempt,
+    helping_flags,
+    needs_synchronous_writes,
+    start_flags,
+)
 from migrator.messages import DestinationPrepared, SourceFacts, TransferPlan
 from migrator.model import TransferPolicy, Tuning
 
@@ -25,8 +33,6 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
     encryption = run.context.settings.encryption
     disks = _disks(run, placed)
     flags = set(start_flags(facts.view.persistent, encryption, disks))
-    if _may_split(run):
-        flags.add("postcopy")
     control = placed.destination.control_address
     return TransferPlan(
         peer_uri=placed.destination.peer_uri,
@@ -34,7 +40,7 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
         listen_address=control if over_control else prepared.listen_address,
         destination_xml=rendered["destination_xml"],
         persistent_xml=rendered["persistent_xml"],
-        flags=sorted(flags | set(run.migration.start_flags or ())),
+        flags=sorted(flags | _helping(run)),
         bandwidth_mib_s=_bandwidth(run),
         disks_uri=prepared.disks_uri,
         migrate_disks=disks.targets,
@@ -44,8 +50,20 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
 
 def policy_of(run: Run) -> TransferPolicy | None:
     """What the source's monitor decides by."""
-    profile = run.migration.profile
-    return None if profile is None else TransferPolicy(profile, postcopy=_may_split(run))
+    migration = run.migration
+    if migration.profile is None:
+        return None
+    given = _helping(run)
+    restarted = migration.start_flags is not None
+    more = flags_of_another_attempt(migration.profile, migration.means, given)
+    spent = run.context.clock.now() - (migration.started_at or migration.created_at)
+    return TransferPolicy(
+        migration.profile,
+        postcopy=POSTCOPY_FLAG in given,
+        throttle=THROTTLE_FLAG in given,
+        restart_with=() if restarted else more,
+        spent_s=spent.total_seconds() if restarted else 0.0,
+    )
 
 
 def _disks(run: Run, placed: Placed) -> DiskCopy:
@@ -56,9 +74,15 @@ def _disks(run: Run, placed: Placed) -> DiskCopy:
     return DiskCopy(placed.needs_unsafe, placed.disks, synchronous)
 
 
-def _may_split(run: Run) -> bool:
-    profile = run.migration.profile
-    return profile is not None and profile.allow_postcopy
+def _helping(run: Run) -> frozenset[str]:
+    """Those of this attempt."""
+    migration = run.migration
+    first = (
+        frozenset[str]()
+        if migration.profile is None
+        else helping_flags(migration.profile, migration.means, migration.forecast)
+    )
+    return first | frozenset(migration.start_flags or ())
 
 
 def _bandwidth(run: Run) -> int | None:

@@ -138,7 +138,8 @@ def test_a_dry_run_is_its_document_for_programs_and_verdicts_for_people(
     assert list(document) == ["instance", "chosen", "hosts", "methods", "forecast"]
     assert document["hosts"][1]["refusals"][0]["filter"] == "memory"
     text = terminal.run("migrate", "g1", "--dry-run").out
-    assert "would go to h2 (precopy)" in text
+    assert "would go to h2\n" in text
+    assert "\n  precopy" in text
     assert "memory.insufficient: h3 has 512 MiB free and 1024 are needed" in text
     assert "migrate" not in terminal.conductor.calls
 

@@ -13,7 +13,7 @@ from migrator.errors import Refused
 from migrator.messages import PutProfile
 from migrator.model import BALANCED, GUARANTEED, STRICT, MigrationRequest, OnDeadline, Profile
 
-OWN = Profile("own", deadline_per_gib=20, allow_pause=True)
+OWN = Profile("own", deadline_per_gib=20, allow_pause=True, allow_postcopy=True)
 KNOWN = {**BUILT_IN, "own": OWN}
 
 

@@ -1,0 +1,168 @@
+"""What to expect of a move, from what was measured before it. Pure.
+
+Bytes, seconds, bytes/s; MiB/s where the name says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.model import DirtyRate, Forecast, Means, Migration, Profile, Span, Statistics
+
+MIB = 1 << 20
+NOTICED_S = 0.05
+"""Of every switch, beside sending what is left; on loaded or emulated hosts twice that."""
+PREPARE_S = Span(0.3, 2.5)
+"""Until the destination's QEMU listens, and until the source's is gone."""
+MOST_ITERATIONS = 100
+STUCK = 0.98
+SHARES = (0.1, 0.5)
+"""A guest's working set is taken to be between these shares of its memory."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a forecast is made of."""
+
+    memory: int
+    bandwidth: Span | None
+    """bytes/s."""
+    dirty: DirtyRate | None
+
+
+def link_of(finished: Sequence[Migration], cap_mib_s: int | None) -> Span | None:
+    """What the two hosts carried in earlier moves, slowest and fastest; None without any."""
+    rates = [rate for each in finished if (rate := _rate(each.statistics)) is not None]
+    if not rates:
+        return None
+    most = math.inf if cap_mib_s is None else cap_mib_s * MIB
+    return Span(min(min(rates), most), min(max(rates), most))
+
+
+def _rate(statistics: Statistics) -> float | None:
+    sent, total, setup = statistics.memory_processed, statistics.total_ms, statistics.setup_ms
+    if not sent or not total:
+        return None
+    took = (total - (setup or 0)) / 1000
+    # A small transfer tells more of its beginning and end than of the link.
+    return sent / took if took > 0 and sent >= LEAST_TELLING else None
+
+
+LEAST_TELLING = 32 * MIB
+
+
+def forecast(expected: Expected, profile: Profile, possible: frozenset[Means]) -> Forecast:
+    """Span of duration and downtime, and how it will probably end."""
+    link, dirty = expected.bandwidth, expected.dirty
+    if link is None or dirty is None:
+        known = [] if link is None else ["earlier moves between the two hosts"]
+        known += [] if dirty is None else ["the guest's dirty rate"]
+        quick = None if link is None else _first_pass(expected.memory, link)
+        based_on = " and ".join(known) or "no measurement"
+        return Forecast("precopy", quick, None, _mib(link), _dirty_mib_s(dirty), based_on)
+    cases = [
+        _case(expected.memory, share, dirty, bandwidth, profile.max_downtime_ms / 1000)
+        for share in SHARES
+        for bandwidth in (link.least, link.most)
+    ]
+    ends = [each for each in cases if each.converges]
+    if len(ends) * 2 >= len(cases):
+        return _told(expected, "precopy", ends)
+    first = _first_pass(expected.memory, link)
+    return _other(expected, profile, possible, first, cases)
+
+
+@dataclass(frozen=True)
+class _Case:
+    converges: bool
+    seconds: float
+    left: float
+    bandwidth: float
+
+
+def _case(memory: int, share: float, dirty: DirtyRate, bandwidth: float, budget_s: float) -> _Case:
+    """Pre-copy of a guest whose working set is ``share`` of its memory, or what it dirtied if more."""
+    working_set = max(share * memory, dirty.dirtied * 1.01, 1.0)
+    rate = -working_set / dirty.seconds * math.log1p(-dirty.dirtied / working_set)
+    seconds, left = 0.0, float(memory)
+    for _ in range(MOST_ITERATIONS):
+        if left <= bandwidth * budget_s:
+            return _Case(True, seconds + left / bandwidth, left, bandwidth)
+        took = left / bandwidth
+        again = working_set * -math.expm1(-rate * took / working_set)
+        seconds += took
+        if again > left * STUCK:
+            return _Case(False, seconds, again, bandwidth)
+        left = again
+    return _Case(False, seconds, left, bandwidth)
+
+
+def _told(expected: Expected, method: str, cases: Sequence[_Case]) -> Forecast:
+    freeze = [1000 * (each.left / each.bandwidth + NOTICED_S) for each in cases]
+    return Forecast(
+        method,
+        Span(
+            round(min(each.seconds for each in cases) + PREPARE_S.least, 1),
+            round(max(each.seconds for each in cases) + PREPARE_S.most, 1),
+        ),
+        Span(round(min(1000 * NOTICED_S, *freeze)), round(max(freeze))),
+        _mib(expected.bandwidth),
+        _dirty_mib_s(expected.dirty),
+        "the guest's dirty rate and earlier moves between the two hosts",
+    )
+
+
+def _other(
+    expected: Expected,
+    profile: Profile,
+    possible: frozenset[Means],
+    first: Span,
+    cases: Sequence[_Case],
+) -> Forecast:
+    stuck = [each for each in cases if not each.converges]
+    if profile.allow_postcopy and Means.POSTCOPY in possible:
+        method, freeze = "postcopy", Span(1000 * NOTICED_S, 2000 * NOTICED_S)
+    elif profile.allow_pause:
+        longest = max(each.left / each.bandwidth for each in stuck) + NOTICED_S
+        method, freeze = "pause", Span(1000 * NOTICED_S, round(1000 * longest))
+    elif profile.allow_throttle and Means.THROTTLE in possible:
+        method, freeze = "precopy", Span(1000 * NOTICED_S, float(profile.max_downtime_ms))
+    else:
+        method, freeze = "none", Span(0.0, 0.0)
+    rest = max(each.left / each.bandwidth for each in stuck)
+    return Forecast(
+        method,
+        Span(round(first.least, 1), round(first.most + 2 * rest, 1)),
+        freeze,
+        _mib(expected.bandwidth),
+        _dirty_mib_s(expected.dirty),
+        "the guest's dirty rate and earlier moves between the two hosts",
+    )
+
+
+def told(expected: Forecast) -> str:
+    """For people, in a line."""
+    parts = [f"method {expected.method}"]
+    if expected.duration_s is not None:
+        parts.append(f"{expected.duration_s.least:g} to {expected.duration_s.most:g} s")
+    if expected.downtime_ms is not None:
+        freeze = expected.downtime_ms
+        parts.append(f"freeze {freeze.least:g} to {freeze.most:g} ms")
+    return f"{', '.join(parts)} (from {expected.based_on})"
+
+
+def _first_pass(memory: int, link: Span) -> Span:
+    return Span(
+        round(memory / link.most + PREPARE_S.least, 1),
+        round(memory / link.least + PREPARE_S.most, 1),
+    )
+
+
+def _mib(link: Span | None) -> float | None:
+    return None if link is None else round((link.least + link.most) / 2 / MIB, 1)
+
+
+def _dirty_mib_s(dirty: DirtyRate | None) -> float | None:
+    return None if dirty is None else round(dirty.dirtied / dirty.seconds / MIB, 1)
