@@ -13,10 +13,17 @@ def has_same_parts(claimed: Placement, held: Placement) -> bool:
     """
     return (
         claimed.pins == held.pins
-        and claimed.emulator_cpu == held.emulator_cpu
+        and _same_emulator(claimed, held)
         and _addresses(claimed) == _addresses(held)
         and (not held.cells or _cells(claimed) == _cells(held))
     )
+
+
+def _same_emulator(claimed: Placement, held: Placement) -> bool:
+    """One that shares the only CPU there is to share looks as if that were its own."""
+    if claimed.emulator_cpu is None and held.emulator_cpu in claimed.emulator_cpus:
+        return True
+    return claimed.emulator_cpu == held.emulator_cpu
 
 
 def _addresses(placement: Placement) -> frozenset[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from migrator.conductor.claim_audit import in_words
 from migrator.conductor.expectations import means_of
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
@@ -196,7 +197,10 @@ def _tell_means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) 
 
 def _why_chosen(judged: Judged) -> str:
     forced = f"; forced past {', '.join(judged.overridden)}" if judged.overridden else ""
-    return f"{judged.candidate.host.name} chosen with score {judged.score or 0.0:.2f}{forced}"
+    placement = judged.placement
+    own = placement is not None and (placement.own_cpus or placement.devices)
+    gets = f"; the guest gets {in_words(placement)}" if own else ""
+    return f"{judged.candidate.host.name} chosen with score {judged.score or 0.0:.2f}{gets}{forced}"
 
 
 def _unclaimed(host: str, conflict: Transient) -> Checked:

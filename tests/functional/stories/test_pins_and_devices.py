@@ -77,7 +77,9 @@ def findings(service: ServiceUnderTest) -> list[str]:
 def test_a_pinned_guest_goes_to_a_cpu_that_is_free_and_back(three: ServiceUnderTest) -> None:
     web = three.add_guest("h1", "web1", cputune=pin(0))
     three.add_guest("h2", "sitter", cputune=pin(0))
-    assert three.wait(three.migrate("web1", host="h2").id).state == "completed"
+    moved = three.wait(three.migrate("web1", host="h2").id)
+    assert moved.state == "completed"
+    assert any("the guest gets CPU 1" in event for event in three.events(moved.id))
     assert pins(three, "h2", web) == {"0": "1"}
     assert claimed(three, "web1") == [("h2", {"0": 1}, [])]
     assert three.wait(three.migrate("web1", host="h1").id).state == "completed"

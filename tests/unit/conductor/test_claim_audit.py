@@ -121,3 +121,11 @@ def test_what_moves_is_not_judged(claims: list[Claim], domains: list[DomainSumma
 @pytest.mark.parametrize("quiet", [{"state": DomainState.SHUTOFF}, {"incoming": True}])
 def test_a_domain_that_does_not_run_here_needs_no_claim(quiet: dict[str, Any]) -> None:
     assert findings([], [domain(**quiet)]) == []
+
+
+def test_qemus_threads_on_the_only_shared_cpu_do_not_look_like_having_their_own() -> None:
+    shares = dataclasses.replace(OWN, emulator_cpus=(0,))
+    seen = dataclasses.replace(OWN, emulator_cpu=0)
+    assert findings([claim(placement=shares)], [domain(held=seen)]) == []
+    moved = dataclasses.replace(OWN, emulator_cpu=3)
+    assert len(findings([claim(placement=shares)], [domain(held=moved)])) == 1
