@@ -58,7 +58,9 @@ def test_nothing_can_be_steered_where_nothing_runs(world: World) -> None:
         assert not host.pause_postcopy(instance_id)
 
 
-def test_speed_and_downtime_of_a_transfer_can_be_set(world: World) -> None:
+def test_a_running_transfer_tells_its_passes_takes_limits_and_needs_a_flag_for_post_copy(
+    world: World,
+) -> None:
     source, destination = world.source.hypervisor, world.destination.hypervisor
     guest = world.start(GuestWish(big=True))
     begin(world, guest)
@@ -67,24 +69,14 @@ def test_speed_and_downtime_of_a_transfer_can_be_set(world: World) -> None:
     assert source.set_postcopy_speed(guest, 3)
     assert not destination.set_max_downtime(guest, 400)
     assert not destination.set_speed(guest, 2)
-
-
-def test_each_pass_over_the_memory_is_an_event(world: World) -> None:
-    guest = world.start(GuestWish(big=True))
-    begin(world, guest)
+    assert not source.start_postcopy(guest)
+    assert source.view(guest).state is DomainState.RUNNING
 
     def told() -> bool:
         heard = [each for each in world.source.heard if isinstance(each, JobIteration)]
         return JobIteration(guest, 1) in heard
 
     eventually(told)
-
-
-def test_post_copy_needs_its_flag(world: World) -> None:
-    guest = world.start(GuestWish(big=True))
-    begin(world, guest)
-    assert not world.source.hypervisor.start_postcopy(guest)
-    assert world.source.hypervisor.view(guest).state is DomainState.RUNNING
 
 
 def test_in_post_copy_the_guest_runs_over_there_and_every_page_follows(world: World) -> None:
