@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from migrator.api.asks import (
     ForceMigration,
     NewMigration,
@@ -39,18 +41,8 @@ if TYPE_CHECKING:
 
 
 def _request(ask: NewMigration) -> Migrate:
-    return Migrate(
-        instance=ask.instance,
-        kind=ask.kind,
-        host=ask.host,
-        force=ask.force,
-        reason=ask.reason,
-        bandwidth_mib_s=ask.bandwidth_mib_s,
-        disk_pools=ask.disk_pools,
-        flatten=ask.flatten,
-        priority=ask.priority,
-        request_id=ask.request_id,
-    )
+    """Every field has the same name there."""
+    return Migrate(**msgspec.structs.asdict(ask))
 
 
 def create(conductor: ConductorApi, ask: NewMigration) -> MigrationView:

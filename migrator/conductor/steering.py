@@ -94,7 +94,10 @@ def judge_rescue(migration: Migration) -> Accept:
 
 def standing(migration: Migration) -> StandingAsks:
     """All that an agent has to know of what was asked, and of what was done to the guest."""
-    tuning = migration.tuning or Tuning()
+    profile = migration.profile
+    # libvirt takes the other limits with the start.
+    later = Tuning(postcopy_bandwidth_mib_s=profile.postcopy_bandwidth_mib_s if profile else None)
+    tuning = later.plus(migration.tuning or Tuning())
     return StandingAsks(
         force=None if migration.force_result == "refused" else migration.force_method,
         bandwidth_mib_s=tuning.bandwidth_mib_s,

@@ -23,7 +23,8 @@ def test_an_abort_while_memory_flows_leaves_the_guest_where_it_was(lab: Lab, roa
 
     assert done.status == 0, done.err
     assert done.json["state"] == "cancelled"
-    assert [each["action"] for each in done.json["actions"]] == ["abort"]
+    asked = [each for each in done.json["actions"] if each["action"] == "abort"]
+    assert [(each["by"], each["result"]) for each in asked] == [("operator", "aborted")]
     assert lab.names_on(destination) == []
     assert lab.home_of(roamer) == source
     assert lab.definitions() == before

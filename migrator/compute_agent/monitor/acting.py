@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 
 AGREED = "agreed"
 REFUSED = "refused"
+ASKED_BY_OPERATOR = "abort_asked"
+"""Whoever passed this on records what came of it."""
 UNHEARD = "put off until it is recorded"
 
 
@@ -52,7 +54,8 @@ class Actor:
         result = AGREED if taken else REFUSED
         LOG.info("%s: libvirt %s", what, result)
         self._transfer.done(action, taken)
-        self.tell(action.name, action.rule, at, result, {**action.facts, **_numbers(action)})
+        if action.rule != ASKED_BY_OPERATOR:
+            self.tell(action.name, action.rule, at, result, {**action.facts, **_numbers(action)})
         return taken
 
     def pause_postcopy(self, at: float, facts: Mapping[str, float]) -> bool:

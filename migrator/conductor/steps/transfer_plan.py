@@ -86,6 +86,9 @@ def _helping(run: Run) -> frozenset[str]:
 
 
 def _bandwidth(run: Run) -> int | None:
-    """The operator's latest word; 0 is no limit."""
-    tuned = (run.migration.tuning or Tuning()).bandwidth_mib_s
-    return (run.migration.bandwidth_mib_s if tuned is None else tuned) or None
+    """The operator's latest word, else the profile's; 0 is no limit."""
+    migration = run.migration
+    tuned = (migration.tuning or Tuning()).bandwidth_mib_s
+    if tuned is not None or migration.profile is None:
+        return (migration.bandwidth_mib_s if tuned is None else tuned) or None
+    return migration.profile.bandwidth_mib_s

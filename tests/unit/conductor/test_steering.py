@@ -19,6 +19,7 @@ from migrator.conductor.steering import (
 from migrator.errors import Refused
 from migrator.messages import ForceComplete, Tune
 from migrator.model import (
+    GUARANTEED,
     ActionRecord,
     ForceMethod,
     Kind,
@@ -114,3 +115,10 @@ def test_newer_limits_leave_the_others_as_they_were() -> None:
     assert Tuning(bandwidth_mib_s=5, max_downtime_ms=100).plus(Tuning(bandwidth_mib_s=0)) == Tuning(
         bandwidth_mib_s=0, max_downtime_ms=100
     )
+
+
+def test_the_profiles_bandwidth_for_post_copy_holds_until_another_is_set() -> None:
+    limited = replace(MOVING, profile=replace(GUARANTEED, postcopy_bandwidth_mib_s=40))
+    assert standing(limited).postcopy_bandwidth_mib_s == 40
+    tuned = replace(limited, tuning=Tuning(postcopy_bandwidth_mib_s=0))
+    assert standing(tuned).postcopy_bandwidth_mib_s == 0
