@@ -64,7 +64,6 @@ CODES: Mapping[str, int] = {
     "guest.busy": 409,
     "guest.died": 422,
     "guest.not_active": 409,
-    "guest.saved": 409,
     "guest.start_failed": 500,
     "guest.state_unknown": 503,
     "guest.transient": 422,

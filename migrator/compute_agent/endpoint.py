@@ -17,10 +17,12 @@ from migrator.compute_agent.ops import (
     detach_devices,
     fence_source,
     finish_destination,
+    gather_state,
     inspect,
     list_domains,
     measure_dirty_rate,
     prepare_destination,
+    receive_state,
     release_source,
     restore_source,
     resume_postcopy,
@@ -51,6 +53,7 @@ from migrator.messages import (
     Empty,
     FenceSource,
     FinishDestination,
+    GatherState,
     GuestDefined,
     GuestStarted,
     GuestStopped,
@@ -59,6 +62,7 @@ from migrator.messages import (
     InstanceRef,
     PostcopyResumed,
     PrepareDestination,
+    ReceiveState,
     ReleaseSource,
     RestoreSource,
     ResumePostcopy,
@@ -69,6 +73,8 @@ from migrator.messages import (
     SourceRestored,
     StartGuest,
     StartTransfer,
+    StateGathered,
+    StateReceived,
     Steer,
     Steered,
     StopGuest,
@@ -169,3 +175,9 @@ class AgentEndpoint:
 
     def stop_streams(self, request: StopStreams) -> StreamsStopped:
         return self._gate.run("stop_streams", request, partial(stop_streams.run, self._host))
+
+    def gather_state(self, request: GatherState) -> StateGathered:
+        return self._gate.run("gather_state", request, partial(gather_state.run, self._host))
+
+    def receive_state(self, request: ReceiveState) -> StateReceived:
+        return self._gate.run("receive_state", request, partial(receive_state.run, self._host))

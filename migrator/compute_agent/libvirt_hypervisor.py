@@ -49,6 +49,7 @@ from migrator.model import (
     VolumeInfo,
     VolumeRef,
 )
+from migrator.storage import libvirt_directories as directories
 from migrator.storage import libvirt_pools as pools
 from migrator.storage import libvirt_volumes as volumes
 from migrator.storage.ports import CopyWatch
@@ -274,6 +275,26 @@ class LibvirtHypervisor:
 
     def define(self, xml: str) -> None:
         self._control.call("defining a guest", partial(offline.define, xml=xml), BLOCKED_S)
+
+    def saved_xml(self, instance_id: str) -> str | None:
+        work = partial(offline.saved_xml, instance_id=instance_id)
+        return self._control.call(f"reading the saved image of {instance_id}", work)
+
+    def define_saved(self, instance_id: str, xml: str) -> None:
+        work = partial(offline.define_saved, instance_id=instance_id, xml=xml)
+        self._control.call(f"writing the saved image of {instance_id}", work, BLOCKED_S)
+
+    def undefine_whole(self, instance_id: str) -> None:
+        work = partial(offline.undefine_whole, instance_id=instance_id)
+        self._control.call(f"undefining {instance_id}", work, BLOCKED_S)
+
+    def open_directory(self, path: str) -> str:
+        work = partial(directories.open_directory, path=path)
+        return self._storage.call(f"opening {path}", work, STORAGE_S)
+
+    def close_directory(self, path: str) -> None:
+        work = partial(directories.close_directory, path=path)
+        self._storage.call(f"closing {path}", work, STORAGE_S)
 
     # -- events and life
 

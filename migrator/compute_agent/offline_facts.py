@@ -8,6 +8,7 @@ somebody must settle first which it has.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import msgspec
 
@@ -15,7 +16,7 @@ from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.ports import DomainDescription
 from migrator.errors import Refused
 from migrator.messages import DiskFacts
-from migrator.model import DomainState, Reason
+from migrator.model import DomainState, Reason, StateFile
 
 MOVABLE = frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.SHUTOFF})
 
@@ -37,7 +38,7 @@ def check_offline_move(described: DomainDescription) -> str:
     """The definition of a guest that can move cold.
 
     :raises Refused: ``guest.not_active`` (in a state it must not move from), ``guest.transient``,
-        ``guest.saved``, ``guest.busy``.
+        ``guest.busy``.
     """
     view = described.view
     if view.state not in MOVABLE:
@@ -48,12 +49,6 @@ def check_offline_move(described: DomainDescription) -> str:
             "guest.transient",
             f"{described.name} is transient: it would be gone once it is off. Define it first (`virsh"
             " dumpxml` into `virsh define`), or move it live",
-        )
-    if described.has_managed_save:
-        raise Refused(
-            "guest.saved",
-            f"{described.name} has a saved memory image, which does not move yet. Start it first, or"
-            " discard the image with `virsh managedsave-remove`",
         )
     if described.job_active or view.reason is Reason.MIGRATION:
         what = view.job.operation if view.job is not None else str(view.reason)
@@ -76,6 +71,22 @@ def offline_disks(described: DomainDescription, definition: str) -> list[DiskFac
         running = {disk.target: disk for disk in described.disks}
         found = tuple(_defined(described.name, disk, running) for disk in disk_facts(definition))
     return list(found)
+
+
+SAVED_DIRECTORY = "/var/lib/libvirt/qemu/save"
+"""Where the system's libvirt keeps memory images, by the guest's name; it has no word for it."""
+
+
+def state_files(name: str, definition: str, saved: bool) -> list[StateFile]:
+    """Where what belongs to the guest besides its disks is, if there is any."""
+    files = []
+    if saved:
+        files.append(StateFile(SAVED_DIRECTORY, f"{name}.save"))
+    nvram = ElementTree.fromstring(definition).findtext("os/nvram", "").strip()
+    if nvram:
+        directory, _, file = nvram.rpartition("/")
+        files.append(StateFile(directory, file))
+    return files
 
 
 def custom_cpu(cpu_xml: str | None) -> str | None:

@@ -27,6 +27,28 @@ class OfflineMoves(Protocol):
         """Define a domain, or define it anew. :raises Refused: ``domain.xml_invalid``."""
         ...
 
+    def saved_xml(self, instance_id: str) -> str | None:
+        """The XML in its saved memory image, with what is secret; None when it has no image."""
+        ...
+
+    def define_saved(self, instance_id: str, xml: str) -> None:
+        """Put another XML into its saved memory image. :raises Refused: ``domain.xml_invalid``."""
+        ...
+
+    def undefine_whole(self, instance_id: str) -> None:
+        """Remove the definition, the saved memory image and the firmware's variables, keeping disks;
+        success when there was none."""
+        ...
+
+    def open_directory(self, path: str) -> str:
+        """The name of an active pool over that directory of the host; made for the time being when there
+        is none. :raises Refused: ``pool.missing`` when there is no such directory."""
+        ...
+
+    def close_directory(self, path: str) -> None:
+        """Let go of it, if it was made for the time being; the files stay."""
+        ...
+
     def copy_volumes(
         self,
         peer_uri: str,

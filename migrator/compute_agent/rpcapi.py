@@ -28,6 +28,7 @@ from migrator.messages import (
     Empty,
     FenceSource,
     FinishDestination,
+    GatherState,
     GuestDefined,
     GuestStarted,
     GuestStopped,
@@ -36,6 +37,7 @@ from migrator.messages import (
     InstanceRef,
     PostcopyResumed,
     PrepareDestination,
+    ReceiveState,
     ReleaseSource,
     RestoreSource,
     ResumePostcopy,
@@ -46,6 +48,8 @@ from migrator.messages import (
     SourceRestored,
     StartGuest,
     StartTransfer,
+    StateGathered,
+    StateReceived,
     Steer,
     Steered,
     StopGuest,
@@ -95,6 +99,8 @@ class AgentApi(Protocol):
     def undo_destination(self, host: str, request: UndoDestination) -> DestinationUndone: ...
     def delete_volumes(self, host: str, request: DeleteVolumes) -> VolumesDeleted: ...
     def stop_guest(self, host: str, request: StopGuest) -> GuestStopped: ...
+    def gather_state(self, host: str, request: GatherState) -> StateGathered: ...
+    def receive_state(self, host: str, request: ReceiveState) -> StateReceived: ...
     def start_guest(self, host: str, request: StartGuest) -> GuestStarted: ...
     def restore_source(self, host: str, request: RestoreSource) -> SourceRestored: ...
     def define_guest(self, host: str, request: DefineGuest) -> GuestDefined: ...
@@ -208,3 +214,9 @@ class AgentClient:
 
     def streams(self, host: str, request: StreamsRef) -> StreamsView:
         return self._read(host, "streams", request, StreamsView)
+
+    def gather_state(self, host: str, request: GatherState) -> StateGathered:
+        return self._command(host, "gather_state", request, request.deadline_s, StateGathered)
+
+    def receive_state(self, host: str, request: ReceiveState) -> StateReceived:
+        return self._command(host, "receive_state", request, request.deadline_s, StateReceived)

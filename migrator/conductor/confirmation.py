@@ -42,7 +42,8 @@ def confirm(context: Context, migration: Migration, todo: Todo) -> Done:
     """
     if migration.state is not MigrationState.AWAITING_CONFIRM:
         raise Transient("guest.busy", f"the guest is not settled on {migration.destination} yet")
-    return let_go(migration, context.settings.delete_grace_s), {}
+    files = todo.payload.get("here", ())
+    return let_go(migration, context.settings.delete_grace_s, files), {}
 
 
 def revert(context: Context, migration: Migration, todo: Todo) -> Done:
@@ -62,7 +63,7 @@ def revert(context: Context, migration: Migration, todo: Todo) -> Done:
     send(migration.source, context.agents.restore_source, request)
     back: list[Effect] = [
         SwitchOwner(migration.destination, migration.source, in_use=running),
-        AddTodo(TodoKind.UNDO_DESTINATION, migration.destination),
+        AddTodo(TodoKind.UNDO_DESTINATION, migration.destination, _left(todo)),
     ]
     volumes = [[move.pool, move.volume] for move in copied(migration.disks)]
     if volumes:
@@ -108,3 +109,9 @@ def _turned(move: DiskMove) -> DiskMove:
         pool=move.source_pool,
         volume=move.source_volume,
     )
+
+
+def _left(todo: Todo) -> dict[str, Any]:
+    """What lies at the destination besides disks."""
+    files = todo.payload.get("there", ())
+    return {"files": list(files)} if files else {}

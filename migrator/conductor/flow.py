@@ -17,6 +17,7 @@ from taskflow.patterns import linear_flow
 from migrator.conductor.run import Run
 from migrator.conductor.steps.await_transfer import AwaitTransfer
 from migrator.conductor.steps.base import Result, Step
+from migrator.conductor.steps.bring_state import BringState
 from migrator.conductor.steps.commit import Commit
 from migrator.conductor.steps.commit_cold import CommitCold
 from migrator.conductor.steps.copy_volumes import CopyVolumes
@@ -51,6 +52,7 @@ COLD_STEPS: tuple[type[Step], ...] = (
     Place,
     PrepareDestination,
     RenderOffline,
+    BringState,
     StopGuest,
     CopyVolumes,
     DefineGuest,

@@ -270,7 +270,7 @@ def _note_arrival(
 
 
 def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
-    request = ReleaseSource(**_head(context, migration, todo))
+    request = ReleaseSource(**_head(context, migration, todo), **todo.payload)
     since = context.stores.hosts.get(todo.host).inventory_generation
     released = send(todo.host, context.agents.release_source, request)
     if released.view.state is DomainState.ABSENT:
@@ -283,7 +283,7 @@ def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
     created = planned_volumes(migration.disks)
-    request = UndoDestination(**_head(context, migration, todo), created=created)
+    request = UndoDestination(**_head(context, migration, todo), created=created, **todo.payload)
     undone = send(todo.host, context.agents.undo_destination, request)
     for removed in undone.removed:
         context.stores.journal.note(migration.id, "todo", f"{todo.host}: removed {removed}")

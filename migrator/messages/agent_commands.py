@@ -13,6 +13,7 @@ from migrator.model import (
     DomainView,
     Placement,
     StandingAsks,
+    StateFile,
     Statistics,
     TransferPolicy,
 )
@@ -137,6 +138,8 @@ class FinishDestination(Command, frozen=True):
     """Somebody paused it on its way and libvirt let it run on arrival: pause it here."""
     devices: list[str] = msgspec.field(default_factory=list)
     """libvirt's XML of devices of this host that it gets in place of those it was to let go of."""
+    files: list[StateFile] = msgspec.field(default_factory=list)
+    """What came with it besides its disks: the guest's for good now."""
 
 
 class DestinationFinished(Message, frozen=True):
@@ -151,6 +154,9 @@ class DestinationFinished(Message, frozen=True):
 class ReleaseSource(Command, frozen=True):
     """Wait for the old domain to be gone here, undefine what is left of it."""
 
+    files: list[StateFile] = msgspec.field(default_factory=list)
+    """What was left here besides its disks: goes with the definition."""
+
 
 class SourceReleased(Message, frozen=True):
     """How the source looks now: absent, unless the guest came back by other hands."""
@@ -164,6 +170,8 @@ class UndoDestination(Command, frozen=True):
 
     created: list[PlannedVolume] = msgspec.field(default_factory=list)
     """Volumes that were to be made; those that were are deleted."""
+    files: list[StateFile] = msgspec.field(default_factory=list)
+    """The same of what was to come besides disks."""
 
 
 class DestinationUndone(Message, frozen=True):

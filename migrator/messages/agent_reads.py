@@ -14,6 +14,7 @@ from migrator.model import (
     PoolFacts,
     Refusal,
     RequestSpec,
+    StateFile,
     Statistics,
 )
 
@@ -91,6 +92,10 @@ class SourceFacts(Message, frozen=True):
     """What it needs wherever it goes; None from an agent that does not tell it yet."""
     read_at_s: float = 0.0
     """When, by the agent's own steady clock; compare with :class:`SourceChecked` only."""
+    saved_xml: str | None = None
+    """The XML in its saved memory image; None for a guest without one."""
+    state_files: list[StateFile] = msgspec.field(default_factory=list)
+    """Where what belongs to it besides its disks would be; not all of it need exist."""
 
 
 class PoolIdentity(Message, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from migrator.messages.agent_commands import Command
 from migrator.messages.base import Message
-from migrator.model import DomainView, RangeDigest, VolumeDigest, VolumeRef
+from migrator.model import DomainView, RangeDigest, StateFile, VolumeDigest, VolumeRef
 
 
 class StopHow(enum.StrEnum):
@@ -57,6 +57,32 @@ class DefineGuest(Command, frozen=True):
     """Define the guest here, off."""
 
     xml: str
+    saved_xml: str | None = None
+    """For its saved memory image, where that has come with it."""
+
+
+class ReceiveState(Command, frozen=True):
+    """Make empty files for what belongs to the guest besides its disks."""
+
+    files: list[StateFile]
+
+
+class StateReceived(Message, frozen=True):
+    """The same files, each with the pool of this host that it is in for the time being."""
+
+    files: list[StateFile]
+
+
+class GatherState(Command, frozen=True):
+    """Look for those of the files that are here."""
+
+    files: list[StateFile]
+
+
+class StateGathered(Message, frozen=True):
+    """Those that are, each with its length and its pool here."""
+
+    files: list[StateFile]
 
 
 class GuestDefined(Message, frozen=True):

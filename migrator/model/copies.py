@@ -70,3 +70,16 @@ class CopySample:
     done: int
     sent: int = 0
     """Bytes that went over the wire: data, not holes."""
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """A file that belongs to a guest and lies in no pool: its saved memory image, its firmware's
+    variables. Both hosts have it at the same place."""
+
+    directory: str
+    name: str
+    length: int = 0
+    """Bytes."""
+    pool: str = ""
+    """Of one host, over the directory, for the time being."""

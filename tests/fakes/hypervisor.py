@@ -185,7 +185,7 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
                 inactive_xml=domain.inactive_xml,
                 full_live_xml=domain.xml,
                 disks=tuple(self._measured(domain, disk) for disk in domain.disks),
-                has_managed_save=domain.has_managed_save,
+                has_managed_save=domain.saved_xml is not None,
                 job_active=domain.transfer is not None,
             )
 

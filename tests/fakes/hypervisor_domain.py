@@ -134,7 +134,8 @@ class FakeDomain:
     transfer: FakeTransfer | None = None
     """The transfer that leaves or reaches this host, while libvirt has the job."""
     completed: Statistics | None = None
-    has_managed_save: bool = False
+    saved_xml: str | None = None
+    """In its saved memory image, while it has one."""
 
     @property
     def persistent(self) -> bool:

@@ -30,7 +30,7 @@ from migrator.model import (
     VolumeCopy,
 )
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
-from tests.fakes.hypervisor_pools import FakePools
+from tests.fakes.hypervisor_pools import FakePools, FakeStorage
 from tests.fakes.hypervisor_signals import Signal
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class FakeHost:
         """Verb name -> what it raises; for faults that have no switch of their own."""
         self.copied: list[VolumeCopy] = []
         """Every volume that was copied from here, in order."""
+        self.directories: dict[str, FakeStorage] = {}
+        """Outside of its pools: path -> what is in it."""
         self.deaf_guests = False
         """Its guests do not shut down when asked to."""
         self.up = True

@@ -66,6 +66,9 @@ class FakePools:
     def add(self, pool: FakePool) -> None:
         self._pools[pool.name] = pool
 
+    def remove(self, name: str) -> None:
+        self._pools.pop(name, None)
+
     def __getitem__(self, name: str) -> FakePool:
         return self._pools[name]
 

@@ -154,6 +154,77 @@ def test_a_running_guest_is_shut_down_for_it_and_started_there(lab: Lab, guest: 
     beating(lab, guest, beats)
 
 
+def test_a_saved_guest_takes_its_memory_along_and_goes_on_where_it_stood(
+    lab: Lab, guest: str
+) -> None:
+    source = on(lab, guest)
+    destination = lab.other(source)
+    lab.virsh(source, "managedsave", guest)
+    settled(lab, guest, source, "shut off")
+    beats = lab.beats(guest)
+
+    move(lab, guest, destination)
+
+    settled(lab, guest, destination, "shut off")
+    assert not [pool for pool in pools(lab, destination) if pool.startswith("migrator-")]
+    assert not memory_image(source, guest).exists()
+    assert memory_image(destination, guest).exists()
+    # And back: its libvirt has not saved this one itself, which is no reason to forget it.
+    move(lab, guest, source)
+    assert memory_image(source, guest).exists()
+    move(lab, guest, destination)
+    lab.virsh(destination, "start", guest)
+    beating(lab, guest, len(beats))
+    numbers = [int(beat["n"]) for beat in lab.beats(guest)[len(beats) - 1 :]]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    settled(lab, guest, destination, "running")
+
+
+UEFI = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type>
+<loader readonly='yes' type='pflash'>/usr/share/no-such-firmware.fd</loader>
+<nvram>/var/lib/libvirt/qemu/nvram/{name}_VARS.fd</nvram></os><features><acpi/></features></domain>"""
+
+
+def test_firmware_variables_go_along(lab: Lab, tmp_path: Path) -> None:
+    source, destination = lab.hosts
+    definition = tmp_path / "uefi.xml"
+    definition.write_text(UEFI.format(name="firm"))
+    lab.virsh(source, "define", str(definition))
+    try:
+        here, there = (_variables(host, "firm") for host in lab.hosts)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        here.write_bytes(b"boot order" * 1000)
+        known = lambda: any(  # noqa: E731
+            each["name"] == "firm" for each in lab.api("v1", "instances")["instances"]
+        )
+        await_(known, "the service knows firm")
+
+        lab.move("firm", destination, "--kind", "cold")
+
+        assert there.read_bytes() == b"boot order" * 1000
+        assert not here.exists()
+        assert lab.names_on(source).count("firm") == 0
+    finally:
+        for host in lab.hosts:
+            lab.virsh(host, "undefine", "firm", "--nvram", check=False)
+        lab.await_gone("firm")
+
+
+def _variables(host: Host, guest: str) -> Path:
+    return Path(host.pools["local"]).parent / "qemu" / "nvram" / f"{guest}_VARS.fd"
+
+
+def memory_image(host: Host, guest: str) -> Path:
+    """Where its libvirt looks for it."""
+    return Path(host.pools["local"]).parent / "qemu" / "save" / f"{guest}.save"
+
+
+def pools(lab: Lab, host: Host) -> list[str]:
+    return lab.virsh(host, "pool-list", "--all", "--name").split()
+
+
 def poison(volume: Path, backing: Path) -> None:
     """What a guest may write to its own disk: the header of a qcow2 that stands on a host's file."""
     name = str(backing).encode()

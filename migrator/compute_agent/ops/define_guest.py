@@ -22,4 +22,6 @@ def run(host: AgentContext, request: DefineGuest) -> GuestDefined:
         )
     if not view.active:
         host.hypervisor.define(request.xml)
+        if request.saved_xml is not None:
+            host.hypervisor.define_saved(request.instance_id, request.saved_xml)
     return GuestDefined(view=host.hypervisor.view(request.instance_id))

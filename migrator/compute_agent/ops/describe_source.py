@@ -15,6 +15,7 @@ from migrator.compute_agent.offline_facts import (
     check_offline_move,
     custom_cpu,
     offline_disks,
+    state_files,
 )
 from migrator.compute_agent.ports import DomainDescription
 from migrator.compute_agent.requested import requested
@@ -41,7 +42,7 @@ IN_TRANSIT = frozenset(
 
 def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
     """:raises Refused: ``instance.gone``, ``guest.not_active``, ``guest.busy``; for a cold move also
-    ``guest.transient``, ``guest.saved``, ``disk.definition_differs``."""
+    ``guest.transient``, ``disk.definition_differs``."""
     described = host.hypervisor.describe(request.instance_id)
     if described is None:
         raise Refused(
@@ -60,7 +61,16 @@ def _offline(host: AgentContext, described: DomainDescription) -> SourceFacts:
     definition = check_offline_move(described)
     disks = offline_disks(described, definition)
     facts = _facts(host, described, definition, disks)
-    return msgspec.structs.replace(facts, live_xml=definition, cpu_xml=custom_cpu(facts.cpu_xml))
+    saved = host.hypervisor.saved_xml(described.id)
+    # A saved guest goes on with the CPU it has in its memory image.
+    cpu = facts.cpu_xml if saved is None else parse_domain(saved).cpu_xml
+    return msgspec.structs.replace(
+        facts,
+        live_xml=saved or definition,
+        cpu_xml=custom_cpu(cpu),
+        saved_xml=saved,
+        state_files=state_files(described.name, definition, saved is not None),
+    )
 
 
 def _facts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.marking import is_marked, left_behind, unmark_source
+from migrator.compute_agent.state_files import close
 from migrator.compute_agent.transfer import STATISTICS_S
 from migrator.compute_agent.waiting import poll
 from migrator.errors import Transient
@@ -38,8 +39,11 @@ def run(host: AgentContext, request: ReleaseSource) -> SourceReleased:
         assert view.mark is not None
         autostart = view.mark.autostart
         unmark_source(host.hypervisor, request.instance_id, request.migration_id, autostart)
+    elif view.state is not DomainState.ABSENT and request.files:
+        host.hypervisor.undefine_whole(request.instance_id)
     elif view.state is not DomainState.ABSENT:
         host.hypervisor.undefine(request.instance_id)
+    close(host.hypervisor, request.files)
     after = host.hypervisor.view(request.instance_id)
     return SourceReleased(view=after, statistics=_statistics(host, request))
 

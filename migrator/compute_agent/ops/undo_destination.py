@@ -7,6 +7,7 @@ import logging
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.made_volumes import unmake
 from migrator.compute_agent.marking import is_marked
+from migrator.compute_agent.state_files import unmake_files
 from migrator.errors import Refused, Transient
 from migrator.messages import DestinationUndone, UndoDestination
 from migrator.model import DomainState, DomainView, Reason
@@ -25,6 +26,7 @@ def run(host: AgentContext, request: UndoDestination) -> DestinationUndone:
         return DestinationUndone(removed=removed)
     for volume in request.created:
         removed += unmake(host.hypervisor, request.migration_id, volume)
+    removed += unmake_files(host.hypervisor, request.migration_id, request.files)
     return DestinationUndone(removed=removed)
 
 
@@ -52,7 +54,10 @@ def _domain(host: AgentContext, request: UndoDestination) -> list[str]:
     if view.state is not DomainState.ABSENT and is_marked(
         view, request.migration_id, request.attempt
     ):
-        hypervisor.undefine(request.instance_id)
+        if request.files:
+            hypervisor.undefine_whole(request.instance_id)
+        else:
+            hypervisor.undefine(request.instance_id)
         removed.append(f"the definition of {view.name}")
     return removed
 

@@ -103,7 +103,7 @@ TIED: tuple[Tied, ...] = (
     Tied(
         "devices/tpm",
         "the guest's {0} keeps its secrets on this host, and migrator cannot prove that they arrive "
-        "whole; move the guest shut off, or remove the TPM",
+        "whole; remove the TPM",
         lambda element: f"TPM ({_child('backend', 'type', 'backend')(element)})",
     ),
     Tied(

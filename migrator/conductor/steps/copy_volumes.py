@@ -8,6 +8,7 @@ import msgspec
 
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step
+from migrator.conductor.steps.bring_state import HERE, THERE, state_files
 from migrator.conductor.steps.place import Placed
 from migrator.errors import Broken, MigratorError, Transient, error_from_dict
 from migrator.messages import (
@@ -36,26 +37,30 @@ guest is off meanwhile."""
 MIB = 1024 * 1024
 
 
+Pair = tuple[VolumeRef, VolumeRef]
+"""A volume at the source, and the one it is copied into."""
+
+
 class CopyVolumes(Step):
     """Its undo ends the streams; the volumes they wrote go with the destination's preparation."""
 
     name = "copy_volumes"
-    needs = ("place", "stop_guest")
+    needs = ("place", "bring_state", "stop_guest")
 
     def execute(self, run: Run, results: Results) -> Result:
         placed = msgspec.convert(results["place"], Placed)
-        moves = copied(placed.disks)
+        moves, volumes = copied(placed.disks), _volumes(placed, results)
         first = run.migration.state is MigrationState.STOPPING
         if first:
             run.move(MigrationState.COPYING, _why(run, moves), method=Method.COLD)
-        if not moves:
+        if not volumes:
             return {"bytes": 0}
-        held = Copying(run, moves, placed.destination.peer_uri).until_proven(first)
+        held = Copying(run, volumes, placed.destination.peer_uri).until_proven(first)
         return {"bytes": sum(volume.size for volume in held)}
 
     def revert(self, run: Run, results: Results) -> None:
         placed = msgspec.convert(results["place"], Placed)
-        if run.migration.state in PAST_NO_RETURN or not copied(placed.disks):
+        if run.migration.state in PAST_NO_RETURN or not _volumes(placed, results):
             return
         run.until_answered(
             f"{run.source} to end its streams", lambda: stop_streams(run, run.source, "undo")
@@ -70,16 +75,10 @@ class CopyVolumes(Step):
 class Copying:
     """One copy of all volumes, tried until it is proven or given up."""
 
-    def __init__(self, run: Run, moves: Sequence[DiskMove], peer_uri: str) -> None:
+    def __init__(self, run: Run, volumes: Sequence[Pair], peer_uri: str) -> None:
         self._run = run
         self._peer_uri = peer_uri
-        self._volumes = [
-            (
-                VolumeRef(move.source_pool or "", move.source_volume or ""),
-                VolumeRef(move.pool or "", move.volume or ""),
-            )
-            for move in moves
-        ]
+        self._volumes = volumes
         self._asked = 0
 
     def until_proven(self, first: bool) -> Sequence[VolumeDigest]:
@@ -185,6 +184,22 @@ class Copying:
     def _next(self, what: str) -> str:
         self._asked += 1
         return f"copy_volumes-{what}-{self._asked}"
+
+
+def _volumes(placed: Placed, results: Results) -> list[Pair]:
+    """Disks that are copied, and what belongs to the guest besides."""
+    disks = [
+        (
+            VolumeRef(move.source_pool or "", move.source_volume or ""),
+            VolumeRef(move.pool or "", move.volume or ""),
+        )
+        for move in copied(placed.disks)
+    ]
+    here, there = state_files(results, HERE), state_files(results, THERE)
+    return disks + [
+        (VolumeRef(source.pool, source.name), VolumeRef(destination.pool, destination.name))
+        for source, destination in zip(here, there, strict=True)
+    ]
 
 
 def stop_streams(run: Run, host: str, why: str) -> StreamsStopped:

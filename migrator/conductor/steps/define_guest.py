@@ -17,7 +17,10 @@ class DefineGuest(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         host = run.destination
+        rendered = results["render"]
         request = Ask(
-            **run.head(host, self.name, DEADLINE_S), xml=results["render"]["persistent_xml"]
+            **run.head(host, self.name, DEADLINE_S),
+            xml=rendered["persistent_xml"],
+            saved_xml=rendered.get("saved_xml"),
         )
         return pack(run.persist(lambda: send(host, run.context.agents.define_guest, request)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import msgspec
@@ -23,19 +24,8 @@ class Render(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         facts = msgspec.convert(results["describe_source"], SourceFacts)
-        placed = msgspec.convert(results["place"], Placed)
-        rendered = render(
-            RenderRequest(
-                live_xml=results.get("detach_devices", {}).get("live_xml", facts.live_xml),
-                inactive_xml=facts.inactive_xml,
-                source=placed.source,
-                destination=placed.destination,
-                mark=AttemptMark(run.migration.id, run.migration.attempt, facts.view.autostart),
-                disks=tuple(placed.disks),
-                landing=_landing(facts, placed),
-                marks_definition=run.migration.kind is Kind.COLD,
-            )
-        )
+        live_xml = results.get("detach_devices", {}).get("live_xml", facts.live_xml)
+        rendered = render(_request(run, results, live_xml, facts.inactive_xml))
         return {
             "destination_xml": rendered.destination_xml,
             "persistent_xml": rendered.persistent_xml,
@@ -47,6 +37,32 @@ class RenderOffline(Render):
     """Of a guest that comes while it is off: nothing was taken from it for the way."""
 
     needs = ("describe_source", "place")
+
+    def execute(self, run: Run, results: Results) -> Result:
+        facts = msgspec.convert(results["describe_source"], SourceFacts)
+        rendered = super().execute(run, results)
+        if facts.saved_xml is None:
+            return rendered
+        # What is in a memory image is no definition and carries no mark: nobody could take it off.
+        request = replace(
+            _request(run, results, facts.saved_xml, facts.saved_xml), marks_definition=False
+        )
+        return {**rendered, "saved_xml": render(request).persistent_xml}
+
+
+def _request(run: Run, results: Results, live_xml: str, inactive_xml: str | None) -> RenderRequest:
+    facts = msgspec.convert(results["describe_source"], SourceFacts)
+    placed = msgspec.convert(results["place"], Placed)
+    return RenderRequest(
+        live_xml=live_xml,
+        inactive_xml=inactive_xml,
+        source=placed.source,
+        destination=placed.destination,
+        mark=AttemptMark(run.migration.id, run.migration.attempt, facts.view.autostart),
+        disks=tuple(placed.disks),
+        landing=_landing(facts, placed),
+        marks_definition=run.migration.kind is Kind.COLD,
+    )
 
 
 def _landing(facts: SourceFacts, placed: Placed) -> Landing | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from migrator.compute_agent.offline_facts import SAVED_DIRECTORY
 from migrator.conductor.settings import ConductorSettings
 from migrator.errors import Broken, MigratorError, Refused, Transient
 from migrator.messages import (
@@ -22,7 +25,7 @@ from migrator.messages import (
 from migrator.model import DiskFormat, DomainState
 from migrator.rpc import Bus
 from migrator.states import MigrationState
-from tests.fakes.hypervisor import FakeDisk
+from tests.fakes.hypervisor import FakeDisk, FakeGuest
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 from tests.fakes.qcow2 import qcow2_head
 from tests.functional.stories.fleet import ServiceUnderTest
@@ -151,22 +154,82 @@ def test_a_guest_that_is_off_is_not_moved_live(service: ServiceUnderTest) -> Non
     assert "--kind cold" in refused.value.message
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [("pause", "guest.not_active"), ("save", "guest.saved")],
-)
-def test_what_would_lose_its_memory_is_refused(
-    service: ServiceUnderTest, change: str, code: str
-) -> None:
-    web1 = guest(service, running=change == "pause")
-    if change == "pause":
-        service.host("h1").suspend(web1)
-        service.until(lambda: owner(service) == ("h1", "paused"))
-    else:
-        service.host("h1").domains[web1].has_managed_save = True
+def test_a_paused_guest_would_lose_its_memory_and_is_refused(service: ServiceUnderTest) -> None:
+    web1 = guest(service, running=True)
+    service.host("h1").suspend(web1)
+    service.until(lambda: owner(service) == ("h1", "paused"))
     with pytest.raises(Refused) as refused:
         cold(service)
-    assert refused.value.code == code
+    assert refused.value.code == "guest.not_active"
+
+
+MEMORY = b"what it had in memory"
+VARIABLES = b"boot order"
+FIRMWARE = "/var/lib/libvirt/qemu/nvram"
+
+
+def saved(service: ServiceUnderTest) -> str:
+    """A UEFI guest with a saved memory image on h1."""
+    xml = FakeGuest("web1", str(uuid.uuid4()), disks=DISKS).domain_xml()
+    nvram = f"<nvram>{FIRMWARE}/web1_VARS.fd</nvram>"
+    xml = xml.replace("<boot dev='hd'/>", f"{nvram}<boot dev='hd'/>")
+    instance_id = ElementTree.fromstring(xml).findtext("uuid", "")
+    web1 = guest(service, running=True, xml=xml, id=instance_id)
+    files = service.host("h1").directory(FIRMWARE).volumes
+    files["web1_VARS.fd"] = FakeVolume(VARIABLES, len(VARIABLES), len(VARIABLES))
+    service.host("h1").save_guest(web1, MEMORY)
+    service.until(lambda: owner(service) == ("h1", "shutoff"))
+    return web1
+
+
+def state_files(service: ServiceUnderTest, host: str) -> dict[str, bytes]:
+    """Everything that lies where saved images and variables do."""
+    return {
+        name: volume.content
+        for path in (SAVED_DIRECTORY, FIRMWARE)
+        for name, volume in service.host(host).directory(path).volumes.items()
+    }
+
+
+EVERYTHING = {"web1.save": MEMORY, "web1_VARS.fd": VARIABLES}
+
+
+def test_a_saved_guest_takes_its_memory_and_its_variables_along(service: ServiceUnderTest) -> None:
+    web1 = saved(service)
+    ended = service.wait(cold(service).id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert state_files(service, "h2") == EVERYTHING
+    assert state_files(service, "h1") == {}
+    there = service.host("h2")
+    assert there.describe(web1).has_managed_save
+    assert "xmlns/attempt" not in (there.saved_xml(web1) or "")
+    assert not [pool for pool in there.host_facts().pools if pool.startswith("migrator-state")]
+    there.start(web1)
+    assert service.running_on(web1) == ["h2"]
+
+
+def test_an_undone_move_of_a_saved_guest_leaves_its_memory_where_it_was(
+    service: ServiceUnderTest,
+) -> None:
+    web1 = saved(service)
+    service.host("h2").fails["define"] = Refused("domain.xml_invalid", "no")
+    ended = service.wait(cold(service).id)
+    assert ended.state == "failed", service.events(ended.id)
+    assert state_files(service, "h1") == EVERYTHING
+    assert state_files(service, "h2") == {}
+    assert service.host("h1").describe(web1).has_managed_save
+    assert service.host("h1").view(web1).mark is None
+    assert set(local(service, "h2")) == set()
+
+
+def test_a_saved_guest_with_shared_disks_is_not_kept_for_a_revert(
+    keeping: ServiceUnderTest,
+) -> None:
+    saved(keeping)
+    ended = keeping.wait(cold(keeping).id)
+    assert ended.state == "completed", keeping.events(ended.id)
+    assert any("cannot be reverted" in event for event in keeping.events(ended.id))
+    assert state_files(keeping, "h1") == {}
 
 
 def test_a_transient_guest_is_refused(service: ServiceUnderTest) -> None:
