@@ -71,8 +71,9 @@ READ_TIMEOUT_S = 20.0
 """Reads answer in milliseconds; this bounds a libvirt that hangs (its own deadline is shorter)."""
 COMMAND_GRACE_S = 5.0
 """On top of a command's own deadline, for the way there and back."""
-MONITOR_S = 10.0
-"""A live agent says "still working" at least this often; silence longer than this is a failure."""
+MONITOR_S = 5.0
+"""A live agent says "still working" at least twice in this time. Silence means that it died with the
+request, or stands still: who asks again is answered by its successor."""
 
 
 class AgentApi(Protocol):
@@ -116,7 +117,9 @@ class AgentClient:
         self._client = bus.client(AGENT_TOPIC, AGENT_METHODS, RPC_VERSION)
 
     def _read(self, host: str, name: str, request: msgspec.Struct, reply: type[R]) -> R:
-        answer = self._client.call(name, request, server=host, timeout=READ_TIMEOUT_S)
+        answer = self._client.call(
+            name, request, server=host, timeout=READ_TIMEOUT_S, monitor_timeout=MONITOR_S
+        )
         assert isinstance(answer, reply)
         return answer
 

@@ -128,6 +128,10 @@ class Lab:
         """The operator's command line."""
         return run([BIN / "migrator", *words], self._environment)
 
+    def verify(self) -> Done:
+        """The operator's verification."""
+        return run([BIN / "migrator-manage", "verify"], self._environment)
+
     def virsh(self, host: Host, *words: str, check: bool = True) -> str:
         """What a host's own libvirt says."""
         done = run(["virsh", "-q", "-c", host.libvirt_uri, *words], self._environment)

@@ -13,6 +13,8 @@ MARK = "migrator/xmlns/attempt"
 SETTLES_WITHIN_S = 45
 """Reports of agents come every 5 s, to-dos are tried again after up to 8 s."""
 NEW_BEATS = 2
+MIGRATION_PORTS = range(49152, 49216)
+"""libvirt's, for memory and disks."""
 
 
 def verify(lab: Lab) -> None:
@@ -36,6 +38,9 @@ def _wrong(lab: Lab, beats_before: Mapping[str, int]) -> Iterator[str]:
     yield from _on_hosts(lab, homes)
     yield from _in_service(lab, homes)
     yield from _volumes(lab)
+    yield from _verified(lab)
+    for host in lab.hosts:
+        yield from _network(lab, host, homes)
     for guest in _running(lab):
         yield from _beating(lab, guest, beats_before[guest])
 
@@ -105,6 +110,26 @@ def _in_service(lab: Lab, homes: Mapping[str, list[str]]) -> Iterator[str]:
         yield f"claims are {claims}, should be {wanted}"
     for each in lab.api("v1", "migrations", active="true")["migrations"]:
         yield f"migration {each['id']} is {each['state']}: {each['needs_attention']}"
+
+
+def _verified(lab: Lab) -> Iterator[str]:
+    """The product's own verification agrees."""
+    said = lab.verify()
+    if said.status != 0:
+        yield f"migrator-manage verify: {said.out}{said.err}"
+
+
+def _network(lab: Lab, host: Host, homes: Mapping[str, list[str]]) -> Iterator[str]:
+    """No port of a migration is open, and no network device is left of a guest that is not there."""
+    looked = lab.tool("exec", host.name, "sh", "-c", "ss -Hltn; ip -br link").out
+    for line in looked.splitlines():
+        words = line.split()
+        if words[0] == "LISTEN":
+            port = int(words[3].rpartition(":")[2])
+            if port in MIGRATION_PORTS:
+                yield f"{host.name} still listens on {words[3]}"
+        elif words[0].startswith("vnet") and not any(host.name in on for on in homes.values()):
+            yield f"{host.name} has no guest, and still the network device {words[0]}"
 
 
 def _volumes(lab: Lab) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""The matrix of faults on real hosts; each case ends in the same verification of all the rules.
+
+CI runs a sample. ``tools/test --faults full [--shard I/N]`` runs every case.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.nested.faults.matrix import CASES, FROZEN_S, HURRIED, MOMENTS, SAMPLE, Case
+from tests.nested.lab import SLOWLY, Lab, Moving
+from tests.nested.verify import verify
+
+pytestmark = [pytest.mark.nested, pytest.mark.broker]
+
+ENDED_WELL = {"completed"}
+ENDED_TRULY = {"completed", "failed", "rejected", "cancelled"}
+
+
+def chosen() -> Iterator[Case]:
+    """The sample, or a shard of everything."""
+    if os.environ.get("MIGRATOR_FAULTS") != "full":
+        yield from (case for case in CASES if str(case) in SAMPLE)
+        return
+    shard, _, shards = os.environ.get("MIGRATOR_FAULTS_SHARD", "1/1").partition("/")
+    yield from CASES[int(shard) - 1 :: int(shards)]
+
+
+@pytest.mark.parametrize("case", [*chosen()], ids=str)
+def test_the_rules_hold_after_a_fault(case: Case, broker_lab: Lab, broker_roamer: str) -> None:
+    lab, guest = broker_lab, broker_roamer
+    source = lab.home_of(guest)
+    destination = lab.other(source)
+    moving = lab.migrate(guest, destination, *SLOWLY)
+    if case.moment in HURRIED:
+        moving.until_memory_flows()
+        lab.hurry(guest, source)
+    moving.until(MOMENTS[case.moment])
+    words = case.victim.words(lab, moving, guest, (source, destination))
+    hit = lab.tool(case.verb, *words, check=False)
+    if hit.status != 0 and case.may_kill_the_guest:
+        moving.until_ended()  # it was faster: nothing was there to be hurt any more
+    else:
+        assert hit.status == 0, hit.err
+        mend(lab, case, words)
+    finish(lab, case, moving, guest)
+    verify(lab)
+
+
+def mend(lab: Lab, case: Case, words: list[str]) -> None:
+    """Start again what died, or let go on what stood still."""
+    if case.verb == "stop":
+        time.sleep(FROZEN_S)
+        lab.tool("cont", *words, check=False)
+    else:
+        lab.up()
+
+
+def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> None:
+    """How it ended must be one of the ways such a fault may end."""
+    for host in lab.hosts:
+        # Nothing to hurry where it has ended, or never began.
+        lab.virsh(host, "migrate-setspeed", guest, "10000", check=False)
+    ended = moving.until_ended(180)
+    assert ended["state"] in (ENDED_WELL if case.must_complete else ENDED_TRULY), moving.story()
+    alive = any(guest in each["pids"]["qemu"] for each in lab.describe())
+    assert alive or case.may_kill_the_guest, moving.story()
+    if not alive:
+        assert ended["state"] == "completed" or ended["error_code"] == "guest.died", ended
+        lab.discard(guest)
