@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from migrator.conductor.context import Context
 from migrator.errors import MigratorError, Refused
 from migrator.messages import InstanceRef, SourceFacts
-from migrator.model import Instance, InstanceStatus
+from migrator.model import DiskRecord, Instance, InstanceStatus, Kind
 from migrator.storage.records import Reconciled, reconcile
 
 LOG = logging.getLogger(__name__)
 
-READABLE = frozenset({InstanceStatus.RUNNING, InstanceStatus.PAUSED})
-"""Its host can be asked what its QEMU has open."""
+KINDS: Mapping[InstanceStatus, Kind] = {
+    InstanceStatus.RUNNING: Kind.LIVE,
+    InstanceStatus.PAUSED: Kind.LIVE,
+    InstanceStatus.SHUTOFF: Kind.COLD,
+}
+"""How its host is asked: for what its QEMU has open, or for what it is defined with."""
 
 
 def check_records(context: Context, facts: SourceFacts) -> Reconciled:
@@ -21,7 +26,10 @@ def check_records(context: Context, facts: SourceFacts) -> Reconciled:
 
     :raises Refused: ``disk.record_mismatch`` when a disk would be read in another format than its own.
     """
-    known = context.stores.disks.of_instance(facts.instance_id)
+    return _reconciled(facts, context.stores.disks.of_instance(facts.instance_id))
+
+
+def _reconciled(facts: SourceFacts, known: Sequence[DiskRecord]) -> Reconciled:
     now = reconcile(facts.instance_id, known, facts.disks)
     if now.refusals:
         first = now.refusals[0]
@@ -34,7 +42,7 @@ def check_records(context: Context, facts: SourceFacts) -> Reconciled:
 def keep_records(context: Context, facts: SourceFacts) -> None:
     """Write what has changed. :raises Refused: as :func:`check_records`."""
     known = context.stores.disks.of_instance(facts.instance_id)
-    now = check_records(context, facts)
+    now = _reconciled(facts, known)
     if now.differs(known):
         context.stores.disks.record(facts.instance_id, now.records)
 
@@ -56,7 +64,7 @@ class DiskRecords:
             for instance in stores.instances.list()
             if instance.id not in done
             and instance.migration_id is None
-            and instance.status in READABLE
+            and instance.status in KINDS
         ]
         alive = {host.name for host in stores.hosts.list() if host.alive} if missing else set()
         for instance in missing:
@@ -64,7 +72,7 @@ class DiskRecords:
                 self._read(instance, instance.host or "")
 
     def _read(self, instance: Instance, host: str) -> None:
-        request = InstanceRef(instance_id=instance.id)
+        request = InstanceRef(instance_id=instance.id, kind=KINDS[instance.status])
         try:
             facts = self._context.agents.describe_source(host, request)
             keep_records(self._context, facts)

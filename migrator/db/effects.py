@@ -65,7 +65,8 @@ class Effects:
         drop = delete(claims).where(claims.c.migration_id == self.migration.id)
         if host is not None:
             drop = drop.where(claims.c.host == host)
-        drop_bytes(self.connection, self.migration.id, host)
+        if host is not None or self.migration.disks:
+            drop_bytes(self.connection, self.migration.id, host)
         dropped = self.connection.execute(drop.returning(claims.c.host)).scalars().all()
         bump_generations(self.connection, frozenset(dropped))
 
@@ -106,7 +107,8 @@ class Effects:
         size = self.connection.execute(
             owned.returning(instances.c.vcpus, instances.c.memory_mib)
         ).one()
-        drop_bytes(self.connection, self.migration.id)
+        if self.migration.disks:
+            drop_bytes(self.connection, self.migration.id)
         both = {effect.source, effect.destination}
         bump_generations(self.connection, both)
         arrived = claims.c.host == effect.destination

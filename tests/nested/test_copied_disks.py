@@ -301,6 +301,39 @@ def test_a_poisoned_disk_moves_as_the_bytes_it_is_and_nobody_opens_what_it_names
     verify(lab)
 
 
+def test_a_disk_on_a_snapshot_arrives_standing_alone_when_asked_to(lab: Lab, wanderer: str) -> None:
+    source = lab.home_of(wanderer)
+    destination = lab.other(source)
+    top = f"{wanderer}-vdb.top"
+    others = ("--diskspec", "vda,snapshot=no", "--diskspec", "vdc,snapshot=no")
+    directory = lab.virsh(source, "pool-dumpxml", "local").partition("<path>")[2].partition("<")[0]
+    lab.virsh(
+        source,
+        *("snapshot-create-as", wanderer, "--disk-only", "--no-metadata", *others),
+        *("--diskspec", f"vdb,file={directory}/{top}"),
+    )
+    lab.virsh(source, "pool-refresh", "local")
+    try:
+        done = lab.migrator("migrate", wanderer, "--host", destination.name)
+        assert (done.status, done.code) == (2, "disk.backing_missing"), done.err
+        lab.move(wanderer, destination, "--flatten")
+        told = subprocess.run(
+            ["qemu-img", "info", "-U", "-f", "qcow2", volume(destination, top)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "backing file" not in told
+        assert top not in names(source)
+        assert f"{wanderer}-vdb" in names(source), "a base image may be others' too"
+        healthy(lab, wanderer)
+    finally:
+        lab.discard(wanderer)
+        for host in lab.hosts:
+            volume(host, top).unlink(missing_ok=True)
+    verify(lab)
+
+
 @contextmanager
 def opened(paths: list[Path]) -> Iterator[Callable[[], int]]:
     """Asks how often any process of the machine, in whatever namespace, has opened one of them."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.nested.lab import Document, Host, Lab
 
 MARK = "migrator/xmlns/attempt"
+PROOFS = (".migrator-token", ".migrator-nonce-")
+"""Volumes that stay in a pool; those that tell of a volume being made do not."""
 SETTLES_WITHIN_S = 45
 """Reports of agents come every 5 s, to-dos are tried again after up to 8 s."""
 NEW_BEATS = 2
@@ -138,7 +140,7 @@ def _volumes(lab: Lab) -> Iterator[str]:
         for pool, directory in host.pools.items():
             for path in Path(directory).iterdir():
                 owned = path.name.rpartition("-vd")[0] in lab.guests
-                if not owned and not path.name.startswith(".migrator-"):
+                if not owned and not path.name.startswith(PROOFS):
                     yield f"volume {path.name} is left in pool {pool} of {host.name}"
 
 
