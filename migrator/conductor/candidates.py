@@ -27,17 +27,24 @@ class Candidates:
         self._stores = stores
         self._promises = promises
         self._lock = concurrency.lock()
+        self._fleet: object = None
+        self._candidates: Sequence[Candidate] = ()
         self._known: dict[str, tuple[HostMark, Candidate]] = {}
 
     def now(self) -> Sequence[Candidate]:
         """Every host, by name."""
         with self._lock:
-            marks = self._stores.hosts.marks()
-            known = self._known
+            # Before the marks: a change in between is seen again, never missed.
+            fleet = self._stores.hosts.fleet_mark()
+            if fleet == self._fleet:
+                return self._candidates
+            marks, known = self._stores.hosts.marks(), self._known
             changed = [mark for mark in marks if known.get(mark.name, _NOBODY)[0] != mark]
             if changed:
                 self._read(changed)
-            return [known[mark.name][1] for mark in marks if mark.name in known]
+            self._fleet = fleet
+            self._candidates = [known[mark.name][1] for mark in marks if mark.name in known]
+            return self._candidates
 
     def _read(self, changed: Sequence[HostMark]) -> None:
         if len(changed) < MANY:

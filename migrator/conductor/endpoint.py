@@ -251,12 +251,12 @@ class ConductorEndpoint:
     def set_instance(self, request: SetInstance) -> InstanceView:
         instance = self._stores.instances.resolve(request.instance)
         self._fleet.choose_owner(instance.id, request.host)
-        return instance_view(self._stores.instances.resolve(instance.id))
+        return self.show_instance(NamedInstance(instance=instance.id))
 
     def wish(self, request: WishInstance) -> InstanceView:
         instance = self._stores.instances.resolve(request.instance)
         self._stores.instances.set_wishes(instance.id, wishes_after(instance.wishes, request))
-        return instance_view(self._stores.instances.resolve(instance.id))
+        return self.show_instance(NamedInstance(instance=instance.id))
 
     def list_pools(self, request: Empty) -> PoolList:
         return list_pools(self._context)

@@ -36,7 +36,7 @@ from migrator.model import (
 from migrator.scheduler.filters.slots import FULL
 from migrator.scheduler.fit import Strategy, need
 from migrator.scheduler.requests import wished
-from migrator.scheduler.select import Judged, Selection, explain, select
+from migrator.scheduler.select import Answer, Judged, Selection, explain, select
 from migrator.scheduler.snapshot import Candidate, Wanted
 from migrator.storage.plan import DiskWishes
 
@@ -73,6 +73,11 @@ class Checked:
     host: str
     refusals: tuple[Refusal, ...]
     disks: PlacedDisks = field(default_factory=PlacedDisks)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Of its refusals, each once."""
+        return tuple(dict.fromkeys(refusal.code for refusal in self.refusals))
 
 
 def disk_wishes(asked: MigrationRequest | Migration) -> DiskWishes:
@@ -232,25 +237,23 @@ def only_full(selection: Selection) -> tuple[str, ...]:
 
 def nobody_fits(selection: Selection, checked: Sequence[Checked], named: str | None) -> Refused:
     """The refusal that says, host by host, why not; one named host answers with its own code."""
-    by_host = {judged.candidate.host.name: judged.refusals for judged in selection.judged}
-    by_host.update({each.host: each.refusals for each in checked if each.refusals})
-    refusals = [refusal for each in by_host.values() for refusal in each]
-    if named is not None and refusals:
-        return as_refused(refusals)
+    answers: dict[str, Answer] = {each.candidate.host.name: each for each in selection.judged}
+    answers.update({each.host: each for each in checked if each.refusals})
+    if named is not None:
+        refusals = [refusal for each in answers.values() for refusal in each.refusals]
+        if refusals:
+            return as_refused(refusals)
     # Where the guest is now was never an option, unless nothing else is.
-    others = {
-        name: why
-        for name, why in by_host.items()
-        if {refusal.code for refusal in why} != {"host.is_source"}
-    }
+    codes = {name: answer.codes for name, answer in answers.items()}
+    others = {name: said for name, said in codes.items() if said != ("host.is_source",)}
     if not others:
         return Refused("host.none_fits", "there is no other host to go to; add one to the fleet")
     return Refused(
         "host.none_fits",
-        f"no host can take the guest. {explain(others)}",
+        f"no host can take the guest. {explain(answers, others)}",
         hosts={
-            name: [{"code": each.code, "message": each.message} for each in why]
-            for name, why in islice(by_host.items(), MOST_TOLD)
+            name: [{"code": each.code, "message": each.message} for each in answer.refusals]
+            for name, answer in islice(answers.items(), MOST_TOLD)
         },
     )
 

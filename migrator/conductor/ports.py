@@ -226,6 +226,10 @@ class HostStore(Protocol):
 
     def set_labels(self, name: str, tags: Sequence[str], zone: str | None) -> Host: ...
 
+    def fleet_mark(self) -> object:
+        """Equal to an earlier one only if no host's mark has changed since; cheaper than the marks."""
+        ...
+
     def marks(self) -> Sequence[HostMark]:
         """Of every host, by name: cheap enough to ask for before every decision."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, false, select, true, update
+from sqlalchemy import and_, case, false, func, select, true, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.columns import database_now
@@ -27,12 +27,18 @@ class SqlHostStore:
 
     def __init__(self, database: Database, silent_s: float = SILENT_S) -> None:
         self._database = database
-        heard = and_(hosts.c.why_down == "", hosts.c.seen_at > database_now(-silent_s))
+        # As a subquery it is worked out once and not for every host.
+        since = select(database_now(-silent_s)).scalar_subquery()
+        heard = and_(hosts.c.why_down == "", hosts.c.seen_at > since)
         # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
         alive = case((heard, true()), else_=false())
         self._select = select(*hosts.columns, alive.label("alive"))
         known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
         self._marks = select(*known, alive).order_by(hosts.c.name)
+        grown = func.sum(hosts.c.revision), func.sum(hosts.c.claims_generation)
+        self._counted = select(func.count(), *grown).select_from(hosts)
+        silent = select(hosts.c.name, hosts.c.why_down).where(alive.is_(false()))
+        self._silent = silent.order_by(hosts.c.name)
 
     def register(self, name: str, addresses: HostAddresses) -> None:
         """Make the host known (enabled), or update its addresses."""
@@ -94,10 +100,17 @@ class SqlHostStore:
         self._set(name, **labels, revision=hosts.c.revision + 1)
         return self.get(name)
 
+    def fleet_mark(self) -> object:
+        """Equal to an earlier one only if no host's mark has changed since: revisions and generations
+        only grow, and hosts are never forgotten."""
+        with self._database.reader() as connection:
+            counted = connection.execute(self._counted).one()
+            return tuple(counted), tuple(map(tuple, connection.execute(self._silent)))
+
     def marks(self) -> Sequence[HostMark]:
         """Of every host, by name: cheap enough to ask for before every decision."""
         with self._database.reader() as connection:
-            return [HostMark(*row) for row in connection.execute(self._marks)]
+            return list(map(HostMark._make, connection.execute(self._marks)))
 
     def _set(self, name: str, **columns: Any) -> None:
         if storable(name):

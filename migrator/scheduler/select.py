@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop
+from typing import Protocol
 
 from migrator.model import Placement, Refusal
 from migrator.scheduler.filters import FILTERS
-from migrator.scheduler.fit import NoFit, fit_room, room
+from migrator.scheduler.fit import NoFit, fit_room, hopeless, room
 from migrator.scheduler.fit.room import NO_LIMIT
 from migrator.scheduler.snapshot import Candidate, Wanted
 from migrator.scheduler.weighers import score
@@ -16,22 +18,55 @@ NAMED_AT_MOST = 3
 """Hosts named with one reason; the others of a large fleet are counted."""
 
 
+class Answer(Protocol):
+    """What somebody says of a host."""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Of its refusals, each once."""
+        ...
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]: ...
+
+
 @dataclass(frozen=True)
 class Judged:
-    """One host's answer."""
+    """One host's answer. Of a host without room the reasons are put into words when they are read."""
 
     candidate: Candidate
-    refusals: tuple[Refusal, ...]
+    filtered: tuple[Refusal, ...]
     """Every filter that says no, never only the first."""
     overridden: tuple[str, ...]
     """Policies a forced migration passes over."""
     score: float | None
-    placement: Placement | None = None
-    """What exactly the guest would get there; None where it does not fit."""
+    fitted: Placement | NoFit | None = None
+    """Where on the host; None when nobody asked, a filter having said no."""
 
     @property
     def fits(self) -> bool:
-        return not self.refusals
+        return not self.filtered and not isinstance(self.fitted, NoFit)
+
+    @property
+    def placement(self) -> Placement | None:
+        """What exactly the guest would get there; None where it does not fit."""
+        return self.fitted if self.fits and isinstance(self.fitted, Placement) else None
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Empty when it fits."""
+        if not isinstance(self.fitted, NoFit):
+            return self.filtered
+        name = self.candidate.host.name
+        return (*self.filtered, *(_at(name, reason) for reason in self.fitted.reasons))
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Of its refusals, each once; without putting them into words."""
+        nowhere = self.fitted.codes if isinstance(self.fitted, NoFit) else ()
+        if not self.filtered:
+            return nowhere
+        return tuple(dict.fromkeys((*(refusal.code for refusal in self.filtered), *nowhere)))
 
 
 @dataclass(frozen=True)
@@ -51,89 +86,97 @@ def select(wanted: Wanted, candidates: Sequence[Candidate], enough: int | None =
     :param enough: as many fitting hosts will do: the best ones, the same as without. Others that no
         filter refuses are then left out, since nobody asked what exactly the guest would get there.
     """
+    rules = [(rule.check, rule.policy, rule.name) for rule in FILTERS if rule.asked(wanted)]
     passed: list[tuple[float, str, Candidate, tuple[str, ...]]] = []
     refused: list[Judged] = []
     for candidate in candidates:
         name = candidate.host.name
         if name in wanted.ignored or (wanted.only is not None and name != wanted.only):
             continue
-        refusals, overridden = _filtered(candidate, wanted)
+        refusals: tuple[Refusal, ...] = ()
+        overridden: tuple[str, ...] = ()
+        for check, policy, rule in rules:
+            refusal = check(candidate, wanted)
+            if refusal is None:
+                continue
+            if policy and wanted.skip_policies:
+                overridden += (rule,)
+            else:
+                refusals += (refusal,)
         if refusals:
-            if enough is None:
-                refusals += _fitted(candidate, wanted)[0]
-            refused.append(Judged(candidate, tuple(refusals), overridden, None))
+            fitted = _fitted(candidate, wanted) if enough is None else None
+            refused.append(Judged(candidate, refusals, overridden, None, fitted))
+        elif nowhere := _nowhere(candidate, wanted):
+            refused.append(Judged(candidate, (), overridden, None, nowhere))
         else:
             passed.append((-score(candidate), name, candidate, overridden))
-    passed.sort(key=lambda each: each[:2])
-    fitting: list[Judged] = []
-    for negative, _, candidate, overridden in passed:
-        if enough is not None and len(fitting) >= enough:
-            break
-        reasons, placement = _fitted(candidate, wanted)
-        if placement is None:
-            refused.append(Judged(candidate, tuple(reasons), overridden, None))
-        else:
-            fitting.append(Judged(candidate, (), overridden, -negative, placement))
+    fitting = _best(passed, refused, wanted, enough)
     refused.sort(key=lambda each: each.candidate.host.name)
     return Selection((*fitting, *refused))
 
 
-def _filtered(candidate: Candidate, wanted: Wanted) -> tuple[list[Refusal], tuple[str, ...]]:
-    refusals: list[Refusal] = []
-    overridden: tuple[str, ...] = ()
-    for rule in FILTERS:
-        refusal = rule.check(candidate, wanted)
-        if refusal is None:
-            continue
-        if rule.policy and wanted.skip_policies:
-            overridden += (rule.name,)
+def _best(
+    passed: list[tuple[float, str, Candidate, tuple[str, ...]]],
+    refused: list[Judged],
+    wanted: Wanted,
+    enough: int | None,
+) -> list[Judged]:
+    """Those with room, best first; those without join the refused."""
+    heapify(passed)
+    fitting: list[Judged] = []
+    while passed and (enough is None or len(fitting) < enough):
+        negative, _, candidate, overridden = heappop(passed)
+        fitted = _fitted(candidate, wanted)
+        if isinstance(fitted, NoFit):
+            refused.append(Judged(candidate, (), overridden, None, fitted))
         else:
-            refusals.append(refusal)
-    return refusals, overridden
+            fitting.append(Judged(candidate, (), overridden, -negative, fitted))
+    return fitting
 
 
-def _fitted(candidate: Candidate, wanted: Wanted) -> tuple[list[Refusal], Placement | None]:
-    """Where on the host: the last filter, safety, and the answer a claim takes."""
-    need = wanted.need
-    plain = Placement(wanted.vcpus, wanted.memory_mib)
-    if need is None or candidate.host.facts is None:
-        return [], plain
-    host = candidate.room
-    if host is None:
-        if need.anywhere and not need.devices:
-            return [], plain
-        name = candidate.host.name
-        why = f"{name} does not tell its CPUs, cells and devices; upgrade its agent"
-        return [Refusal("fit", "topology.unknown", why)], None
+def _nowhere(candidate: Candidate, wanted: Wanted) -> NoFit | None:
+    """The answer of a host that lacks something as a whole."""
+    need, left = wanted.need, candidate.room
+    if need is None or left is None or wanted.skip_policies:
+        return None
+    alone = hopeless(left, need)
+    return NoFit(left, need, alone) if alone else None
+
+
+def _fitted(candidate: Candidate, wanted: Wanted) -> Placement | NoFit:
+    """Where on the host: the last question, safety, and the answer a claim takes."""
+    need, left = wanted.need, candidate.room
+    if need is None or left is None:
+        return Placement(wanted.vcpus, wanted.memory_mib)
     if wanted.skip_policies:
+        assert candidate.host.facts is not None
         assert candidate.host.facts.topology is not None
-        host = room(candidate.host.facts.topology, candidate.use, NO_LIMIT)
-    found = fit_room(host, need, wanted.strategy)
-    if isinstance(found, NoFit):
-        return [_at(candidate.host.name, reason) for reason in found.reasons], None
-    return [], found
+        left = room(candidate.host.facts.topology, candidate.use, NO_LIMIT)
+    return fit_room(left, need, wanted.strategy)
 
 
 def _at(host: str, reason: Refusal) -> Refusal:
     return Refusal(reason.filter, reason.code, f"{host}: {reason.message}", reason.facts)
 
 
-def explain(hosts: Mapping[str, Sequence[Refusal]]) -> str:
+def explain(hosts: Mapping[str, Answer], codes: Mapping[str, Sequence[str]]) -> str:
     """Why no host fits, the most frequent reason first, in the words of the first host it is true of:
     ``h2, h3: h2 is disabled. h4: ...``.
 
-    :param hosts: each host's refusals; one that gives a reason twice is named once.
+    :param codes: of those hosts that are told of.
     """
     told: dict[str, list[str]] = {}
-    example: dict[str, str] = {}
-    for name, refusals in hosts.items():
-        for refusal in refusals:
-            names = told.setdefault(refusal.code, [])
-            if name not in names[-1:]:
-                names.append(name)
-            example.setdefault(refusal.code, refusal.message)
+    for name, said in codes.items():
+        for code in said:
+            told.setdefault(code, []).append(name)
     ranked = sorted(told, key=lambda code: -len(told[code]))
-    return ". ".join(f"{_some(told[code])}: {example[code]}" for code in ranked)
+    return ". ".join(
+        f"{_some(told[code])}: {_example(hosts[told[code][0]], code)}" for code in ranked
+    )
+
+
+def _example(answer: Answer, code: str) -> str:
+    return next(refusal.message for refusal in answer.refusals if refusal.code == code)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -89,6 +89,11 @@ class Wanted:
     apart: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Anti-affinity group -> its other members."""
 
+    @property
+    def particular(self) -> bool:
+        """Whether it needs CPUs, cells, pages or devices of its own."""
+        return self.need is not None and not (self.need.anywhere and not self.need.devices)
+
 
 def candidate(host: Host, claims: Sequence[Claim], promises: Promises) -> Candidate:
     """``host`` with what is claimed of it."""

@@ -30,4 +30,7 @@ WEIGHERS: tuple[tuple[float, str, Weigher], ...] = (
 
 def score(candidate: Candidate) -> float:
     """The weighted sum; larger is better."""
-    return sum(weight * weigh(candidate) for weight, _, weigh in WEIGHERS)
+    total = 0.0
+    for weight, _, weigh in WEIGHERS:
+        total += weight * weigh(candidate)
+    return total

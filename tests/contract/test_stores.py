@@ -170,16 +170,18 @@ def test_a_hosts_mark_changes_with_whatever_a_decision_depends_on(world: World) 
         lambda: hosts.heartbeat("h1", "i1", "1.0", "libvirt is away"),
         lambda: world.instance("web1", host="h1"),
     ]
-    before = hosts.marks()
+    before, fleet = hosts.marks(), hosts.fleet_mark()
     assert [mark.name for mark in before] == ["h1", "h2", "h3"]
     for number, change in enumerate(changes):
         change()
         after = hosts.marks()
         assert after[0] != before[0], number
+        assert hosts.fleet_mark() != fleet, number
+        fleet = hosts.fleet_mark()
         assert after[1:] == before[1:]
         before = after
     hosts.heartbeat("h1", "i1", "1.0", "libvirt is away")
-    assert hosts.marks() == before
+    assert (hosts.marks(), hosts.fleet_mark()) == (before, fleet)
 
 
 @pytest.mark.parametrize("name", ["h9", "", "h1\0", "\ud800", "h1'; DROP TABLE hosts; --"])

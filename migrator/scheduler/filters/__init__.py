@@ -15,11 +15,15 @@ from migrator.scheduler.filters.groups import affinity, anti_affinity
 from migrator.scheduler.filters.host_ready import agent_alive, enabled
 from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
-from migrator.scheduler.filters.offers import machine, networks
+from migrator.scheduler.filters.offers import described, machine, networks
 from migrator.scheduler.filters.slots import slots
 from migrator.scheduler.snapshot import Candidate, Wanted
 
 Check = Callable[[Candidate, Wanted], Refusal | None]
+
+
+def _always(wanted: Wanted) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,28 @@ class Filter:
     name: str
     check: Check
     policy: bool
+    asked: Callable[[Wanted], bool] = _always
+    """Whether the guest gives it anything to look at; else it is not run on every host in vain."""
 
 
 FILTERS: tuple[Filter, ...] = (
     Filter("not_source", not_source, policy=False),
     Filter("agent_alive", agent_alive, policy=False),
     Filter("enabled", enabled, policy=True),
-    Filter("tags", tags, policy=True),
-    Filter("forbidden_tags", forbidden_tags, policy=True),
-    Filter("zone", zone, policy=True),
-    Filter("affinity", affinity, policy=True),
-    Filter("anti_affinity", anti_affinity, policy=True),
-    Filter("machine", machine, policy=False),
-    Filter("networks", networks, policy=False),
+    Filter("tags", tags, policy=True, asked=lambda wanted: bool(wanted.wishes.tags)),
+    Filter(
+        "forbidden_tags",
+        forbidden_tags,
+        policy=True,
+        asked=lambda wanted: bool(wanted.wishes.forbidden_tags),
+    ),
+    Filter("zone", zone, policy=True, asked=lambda wanted: wanted.wishes.zone is not None),
+    Filter("affinity", affinity, policy=True, asked=lambda wanted: bool(wanted.together)),
+    Filter("anti_affinity", anti_affinity, policy=True, asked=lambda wanted: bool(wanted.apart)),
+    Filter("machine", machine, policy=False, asked=lambda wanted: bool(wanted.machine)),
+    Filter("networks", networks, policy=False, asked=lambda wanted: bool(wanted.networks)),
     Filter("vcpus", vcpus, policy=True),
     Filter("memory", memory, policy=True),
+    Filter("described", described, policy=False, asked=lambda wanted: wanted.particular),
     Filter("slots", slots, policy=False),
 )

@@ -45,3 +45,16 @@ def networks(candidate: Candidate, wanted: Wanted) -> Refusal | None:
         f"{name} has no active network {', '.join(lacking)}; define and start it there",
         {"networks": lacking},
     )
+
+
+def described(candidate: Candidate, wanted: Wanted) -> Refusal | None:
+    """Refuse a host that does not tell its parts to a guest that needs some in particular; of an
+    undescribed one nothing is known."""
+    if candidate.room is not None or candidate.host.facts is None or not wanted.particular:
+        return None
+    name = candidate.host.name
+    return Refusal(
+        "described",
+        "topology.unknown",
+        f"{name} does not tell its CPUs, cells and devices; upgrade its agent",
+    )

@@ -11,6 +11,7 @@ Who judges many hosts keeps a :func:`room` for each and the :func:`need` of the 
 from migrator.scheduler.fit.need import Need as Need
 from migrator.scheduler.fit.need import need as need
 from migrator.scheduler.fit.refusing import NoFit as NoFit
+from migrator.scheduler.fit.refusing import hopeless as hopeless
 from migrator.scheduler.fit.room import Overcommit as Overcommit
 from migrator.scheduler.fit.room import Room as Room
 from migrator.scheduler.fit.room import Strategy as Strategy

@@ -38,13 +38,16 @@ def choose_cpus(cell: RoomCell, need: CellNeed, threads: ThreadPolicy) -> Chosen
     if threads is ThreadPolicy.REQUIRE:
         cores = tuple(core for core in cores if core & (core - 1))
     taken = _together(cores, count)
+    cpus: list[int] = []
+    for part in taken:
+        cpus += numbers(part)
     emulator = None
     if need.own_emulator:
         left = cell.free
         for part in taken:
             left &= ~part
         emulator = _least_disturbing(cell.cores, left)
-    return Chosen(tuple(cpu for part in taken for cpu in numbers(part)), emulator, ())
+    return Chosen(tuple(cpus), emulator, ())
 
 
 def _together(cores: tuple[int, ...], count: int) -> list[int]:

@@ -33,6 +33,35 @@ def distance(sort: Sort, numa: PciNuma, cells: int) -> int:
     return socket if sort.socket & cells else far
 
 
+def enough_devices(stock: Stock, need: Need) -> bool:
+    """Whether there are as many as are asked for, wherever they are: quickly, for most hosts say no."""
+    for one in need.devices:
+        there = stock.counts
+        missing = one.count
+        if one.numa is PciNuma.REQUIRED and need.bound and len(need.cells) == 1:
+            there = stock.most_near
+        makes = one.makes
+        for make, count in there.items():
+            if makes[make] if make in makes else one.takes(make):
+                missing -= count
+        if missing > 0:
+            return False
+    return True
+
+
+def enough_near(stock: Stock, need: Need, cells: int) -> bool:
+    """The same of devices that must be in these cells: as quick a no before anything is chosen."""
+    for one in need.devices:
+        if one.numa is PciNuma.REQUIRED:
+            missing = one.count
+            for make, count in stock.near.get(cells, stock.counts).items():
+                if one.takes(make):
+                    missing -= count
+            if missing > 0:
+                return False
+    return True
+
+
 def choose_devices(stock: Stock, need: Need, cells: int) -> tuple[DeviceGiven, ...] | None:
     """Devices for every request, None when there is no way. Near ones first, the same ones every time.
 
@@ -59,14 +88,22 @@ def count_near(stock: Stock, need: DeviceNeed, cells: int) -> int:
 
 def _liked(sorts: Sequence[Sort], need: DeviceNeed, cells: int) -> list[int]:
     """Positions of the sorts that would do, nearest first."""
+    others: list[tuple[int, int]] = []
     found = []
+    makes = need.makes
     for position, sort in enumerate(sorts):
-        if need.takes(sort.make):
+        if not (makes[sort.make] if sort.make in makes else need.takes(sort.make)):
+            continue
+        if sort.node & cells:
+            found.append(position)
+        else:
             far = distance(sort, need.numa, cells)
             if far != TOO_FAR:
-                found.append((far, position))
-    found.sort()
-    return [position for _, position in found]
+                others.append((far, position))
+    if others:
+        others.sort()
+        found += [position for _, position in others]
+    return found
 
 
 def _take(sorts: Sequence[Sort], liked: Sequence[int], count: int) -> Amounts | None:

@@ -79,6 +79,9 @@ class Need:
     devices: tuple[DeviceNeed, ...]
     physical: bool
     """Whether a physical function is asked for."""
+    most_cpus: int
+    """Of any one cell; so is the next."""
+    most_pages: int
 
 
 def need(request: ResourceRequest) -> Need:
@@ -88,12 +91,13 @@ def need(request: ResourceRequest) -> Need:
     bound = bool(request.cells)
     own = request.emulator is EmulatorPolicy.ISOLATE
     devices = tuple(DeviceNeed(each) for each in request.pci if each.count)
+    needs = tuple(
+        _cell(cell, dedicated, request.page_kib, own and position == 0, bound)
+        for position, cell in enumerate(cells)
+    )
     return Need(
         request=request,
-        cells=tuple(
-            _cell(cell, dedicated, request.page_kib, own and position == 0, bound)
-            for position, cell in enumerate(cells)
-        ),
+        cells=needs,
         bound=bound,
         anywhere=not bound and not dedicated and request.page_kib is None and not own,
         threads=request.threads,
@@ -101,6 +105,8 @@ def need(request: ResourceRequest) -> Need:
         unaligned=_unaligned(cells, request.page_kib),
         devices=devices,
         physical=any(each.physical for each in devices),
+        most_cpus=max(len(one.vcpus) + one.own_emulator for one in needs),
+        most_pages=max(one.pages for one in needs),
     )
 
 

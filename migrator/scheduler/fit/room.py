@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from migrator.model import CellUse, HostCell, HostTopology, HostUse
-from migrator.scheduler.fit.bits import mask
+from migrator.scheduler.fit.bits import mask, numbers
 from migrator.scheduler.fit.stock import Stock, stock
 
 KIB_PER_MIB = 1024
@@ -64,7 +64,7 @@ class RoomCell:
     """Free threads on cores that have at least two of them."""
     whole: tuple[int, ...]
     """Cores of which every thread is dedicated and free."""
-    shared: int
+    shared_cpus: tuple[int, ...]
     shared_count: int
     vcpus_left: float
     memory_left: float
@@ -85,26 +85,27 @@ class Room:
     shared_cpus: tuple[int, ...]
     """Empty where every CPU is shared: nothing to be confined to."""
     stock: Stock
-    orders: dict[tuple[Strategy, bool, bool], tuple[RoomCell, ...]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-    """Cells in the order they are tried in, kept once asked for."""
+    most_free: int
+    """Of any one cell; so are the next two."""
+    most_whole: int
+    most_pages: Mapping[int, int]
 
-    def order(self, strategy: Strategy, dedicated: bool, devices: bool) -> tuple[RoomCell, ...]:
-        """Cells with devices last for guests that want none, first for those that do."""
-        key = (strategy, dedicated, devices)
-        known = self.orders.get(key)
-        if known is None:
-            sign = -1 if strategy is Strategy.SPREAD else 1
-            near = -1 if devices else 1
+    def in_order(
+        self, cells: list[RoomCell], strategy: Strategy, dedicated: bool, devices: bool
+    ) -> list[RoomCell]:
+        """The order they are tried in: cells with devices last for guests that want none, first for
+        those that do; then by what is left."""
+        if len(cells) < 2:
+            return cells
+        sign = -1 if strategy is Strategy.SPREAD else 1
+        near = -1 if devices else 1
+        nodes = self.stock.nodes
 
-            def rank(cell: RoomCell) -> tuple[int, float, int]:
-                left = cell.free_count if dedicated else cell.memory_left
-                has = near if cell.bits & self.stock.nodes else 0
-                return has, sign * left, cell.bits
+        def rank(cell: RoomCell) -> tuple[int, float, int]:
+            left = cell.free_count if dedicated else cell.memory_left
+            return near if cell.bits & nodes else 0, sign * left, cell.bits
 
-            known = self.orders[key] = tuple(sorted(self.cells, key=rank))
-        return known
+        return sorted(cells, key=rank)
 
 
 def room(topology: HostTopology, use: HostUse, default: Overcommit = NO_OVERCOMMIT) -> Room:
@@ -125,6 +126,12 @@ def room(topology: HostTopology, use: HostUse, default: Overcommit = NO_OVERCOMM
         together=_together(cells),
         shared_cpus=() if _unconfined(topology, shared) else topology.shared_cpus,
         stock=stock(topology, use),
+        most_free=max((cell.free_count for cell in cells), default=0),
+        most_whole=max((len(cell.whole) for cell in cells), default=0),
+        most_pages={
+            size: max(cell.pages.get(size, 0) for cell in cells)
+            for size in {size for cell in cells for size in cell.pages}
+        },
     )
 
 
@@ -162,7 +169,7 @@ def _cell(
         cores=tuple(cores),
         paired=sum(core.bit_count() for core in cores if core & (core - 1)),
         whole=tuple(core for core in all_cores if core & free == core),
-        shared=shared_here,
+        shared_cpus=tuple(numbers(shared_here)),
         shared_count=count,
         # Infinity times nothing would be no number.
         vcpus_left=(count * overcommit.cpus if count else 0.0) - used.vcpus,
@@ -192,7 +199,7 @@ def _together(cells: tuple[RoomCell, ...]) -> RoomCell:
         cores=tuple(cores),
         paired=sum(cell.paired for cell in cells),
         whole=tuple(sorted((core for cell in cells for core in cell.whole), key=lambda c: c & -c)),
-        shared=sum(cell.shared for cell in cells),
+        shared_cpus=tuple(sorted(cpu for cell in cells for cpu in cell.shared_cpus)),
         shared_count=sum(cell.shared_count for cell in cells),
         vcpus_left=sum(cell.vcpus_left for cell in cells),
         memory_left=sum(cell.memory_left for cell in cells),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -37,9 +38,15 @@ class Stock:
     """physical function -> its virtual ones"""
     nodes: int
     """Cells that have a free device."""
+    counts: Mapping[Make, int]
+    """How many of each make, physical functions included."""
+    near: Mapping[int, Mapping[Make, int]]
+    """The same of each single cell."""
+    most_near: Mapping[Make, int]
+    """The most of each make that any one cell has."""
 
 
-NOTHING = Stock((), (), {}, 0)
+NOTHING = Stock((), (), {}, 0, {}, {}, {})
 
 
 def stock(topology: HostTopology, use: HostUse) -> Stock:
@@ -54,6 +61,11 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
     nodes = {cell.id: 1 << position for position, cell in enumerate(topology.cells)}
     sockets = _sockets(topology)
     sorts = _sorts((one for one in free if one.kind is not DeviceKind.PF), nodes, sockets, False)
+    counts = Counter(map(_make, free))
+    near = {
+        node: Counter(_make(one) for one in free if one.numa_node == cell_id)
+        for cell_id, node in nodes.items()
+    }
     return Stock(
         sorts=sorts,
         physical=_sorts(free, nodes, sockets, True)
@@ -61,6 +73,9 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
         else sorts,
         functions={parent: tuple(sorted(children)) for parent, children in functions.items()},
         nodes=_union(sort.node for sort in sorts),
+        counts=counts,
+        near=near,
+        most_near={make: max(some[make] for some in near.values()) for make in counts},
     )
 
 
@@ -99,7 +114,7 @@ def _sorts(
     found: dict[tuple[Make, int, int, str | None], list[str]] = {}
     for device in devices:
         node = -1 if device.numa_node is None else device.numa_node
-        make = (device.vendor, device.product, device.kind, device.network)
+        make = _make(device)
         parent = None
         if by_parent:
             parent = device.address if device.kind is DeviceKind.PF else device.parent
@@ -107,6 +122,10 @@ def _sorts(
         found.setdefault(key, []).append(device.address)
     sorts = [Sort(*key[:3], tuple(sorted(addresses)), key[3]) for key, addresses in found.items()]
     return tuple(sorted(sorts, key=lambda sort: sort.addresses))
+
+
+def _make(device: PciDevice) -> Make:
+    return device.vendor, device.product, device.kind, device.network
 
 
 def _union(sets: Iterable[int]) -> int:

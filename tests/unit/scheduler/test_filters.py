@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.errors import CODES
-from migrator.model import HostState, Wishes
+from migrator.model import HostState, ResourceRequest, Wishes
 from migrator.scheduler.filters import FILTERS
 from migrator.scheduler.filters.capacity import memory, vcpus
 from migrator.scheduler.filters.groups import affinity, anti_affinity
@@ -18,6 +18,7 @@ from migrator.scheduler.filters.host_ready import agent_alive, enabled
 from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
 from migrator.scheduler.filters.offers import machine, networks
+from migrator.scheduler.fit import need
 from migrator.scheduler.snapshot import Candidate, Capacity, Wanted, capacity
 from tests.unit.examples import FACTS, a_candidate, a_host
 
@@ -90,6 +91,7 @@ def test_only_wishes_may_be_passed_over_and_never_safety() -> None:
         "agent_alive",
         "machine",
         "networks",
+        "described",
         "slots",
     ]
 
@@ -115,7 +117,9 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         wishes=Wishes(tags=("ssd",), forbidden_tags=("old",), zone="row-1"),
         together={"db": frozenset({"friend"})},
         apart={"web": frozenset({"enemy"})},
+        need=need(ResourceRequest(2, 512, dedicated=(0,))),
     )
+    assert all(rule.asked(wanted) for rule in FILTERS)
     for rule in FILTERS:
         refusal = rule.check(hopeless, wanted)
         assert refusal is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,18 @@ from migrator.scheduler.select import explain, select
 from migrator.scheduler.snapshot import Candidate, Capacity, Wanted
 from migrator.scheduler.weighers import score
 from tests.unit.examples import a_candidate, a_host
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer made of refusals."""
+
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(refusal.code for refusal in self.refusals))
+
 
 WANTED = Wanted(source="h1", vcpus=2, memory_mib=512)
 DISABLED = a_candidate("h4", host=a_host("h4", state=HostState.DISABLED))
@@ -104,7 +117,9 @@ def test_why_nobody_fits_names_the_hosts_the_most_frequent_reason_first(
     hosts: list[list[Refusal]], sentence: str
 ) -> None:
     names = (f"h{number}" for number in itertools.count(2))
-    assert explain(dict(zip(names, hosts, strict=False))) == sentence
+    answers = {name: Said(tuple(said)) for name, said in zip(names, hosts, strict=False)}
+    codes = {name: answer.codes for name, answer in answers.items()}
+    assert explain(answers, codes) == sentence
 
 
 # ----------------------------------------------------------------------- whatever the fleet is
