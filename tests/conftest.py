@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 import migrator  # noqa: F401  # keeps eventlet out before any library could load it
+
+# A busy machine is slow, and no failure.
+settings.register_profile("migrator", deadline=None)
+settings.load_profile("migrator")
 
 REQUIRED_BY = {"nested": "MIGRATOR_REQUIRE_NESTED", "broker": "MIGRATOR_REQUIRE_BROKER"}
 """marker -> the variable under which a skipped test of that marker is a failure."""
