@@ -113,7 +113,10 @@ class _Load:
         link = self._limits.link(host)
         if link is None:
             return 0
-        return link if migration.bandwidth_mib_s is None else migration.bandwidth_mib_s
+        cap = migration.bandwidth_mib_s
+        if cap is None and migration.profile is not None:
+            cap = migration.profile.bandwidth_mib_s
+        return link if cap is None else cap
 
 
 def _goal(migration: Migration) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.conductor.queue import Limits, Place, in_turn, line_up
-from migrator.model import Migration
+from migrator.model import BALANCED, Migration
 from migrator.states import MigrationState
 from tests.unit.examples import a_migration
 
@@ -124,6 +125,14 @@ def test_links_are_planned_for_no_more_than_they_have(
 ) -> None:
     limits = Limits(100, 100, 100, links_mib_s={"h1": 100, "h2": 30})
     assert [place.limit for place in line_up(queued, busy, limits)] == held
+
+
+def test_the_cap_of_a_profile_is_planned_for_where_the_request_names_none() -> None:
+    limits = Limits(100, 100, 100, link_mib_s=100)
+    profiled = replace(capped(None), profile=replace(BALANCED, bandwidth_mib_s=40))
+    assert [place.limit for place in line_up([profiled], [capped(60)], limits)] == [None]
+    (held,) = line_up([profiled], [capped(61)], limits)
+    assert held.limit == "link of h1: 61 of 100 MiB/s planned, 40 more wanted"
 
 
 def aged(name: str, source: str, priority: int = 0) -> Migration:
