@@ -8,7 +8,7 @@ only true while the guest moves, the attempt's mark, goes into the first alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from xml.etree.ElementTree import Element
 
@@ -26,6 +26,7 @@ from migrator.conductor.domain_xml import (
 from migrator.conductor.domain_xml.addresses import AddressMap
 from migrator.conductor.domain_xml.document import parse, serialise
 from migrator.conductor.domain_xml.landing import Arrival, Landing
+from migrator.conductor.domain_xml.size import Size, resize
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
 from migrator.model import AttemptMark, DiskMove, HostAddresses
@@ -64,6 +65,8 @@ class RenderRequest:
     """What becomes of each disk."""
     marks_definition: bool = False
     """The definition has the mark as well: it is all there is of a guest that comes while it is off."""
+    size: Size = field(default_factory=Size)
+    """Another size for the definition, where one was asked for."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,9 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
         persistent, changes = _checked(
             request.inactive_xml, partial(rewrite, mark=mark, running=False)
         )
+        resized = parse(persistent)
+        changes += resize(resized, request.size)
+        persistent = serialise(resized)
         said += [f"definition: {change}" for change in changes]
     return Rendered(live, persistent, tuple(dict.fromkeys(said)))
 
