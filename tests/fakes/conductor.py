@@ -173,6 +173,7 @@ class FakeConductor:
         with self._enter("migrate"):
             if request.request_id in self._answers:
                 return self._view(self._moving[self._answers[request.request_id]])
+            self._find_profile(request)
             view = self._admit(request)
             moving = _Moving(view, self.clock(), self.frames, request.force)
             self._moving[view.id] = moving
@@ -183,8 +184,13 @@ class FakeConductor:
                 raise error
             return self._view(moving)
 
+    def _find_profile(self, request: Migrate) -> None:
+        if request.profile is not None:
+            self._profiles.show(ProfileRef(name=request.profile))
+
     def dry_run(self, request: Migrate) -> DryRun:
         with self._enter("dry_run"):
+            self._find_profile(request)
             instance = self._instance(request.instance)
             full = Refusal(
                 filter="memory",

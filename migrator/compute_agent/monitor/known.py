@@ -25,8 +25,11 @@ DEFAULT_DOWNTIME_MS = 300
 """QEMU's own, where nobody has set another."""
 CLEARLY = 0.98
 """Share of the least so far below which less is left."""
-MEASURE_S = 0.2
-"""Shortest time a bandwidth is measured over."""
+MEASURE_S = 0.45
+"""Shortest time a bandwidth is measured over: where an iteration ends QEMU sends nothing for a while."""
+MOSTLY_EMPTY = 2.0
+"""More memory is done with than sent, by this factor."""
+MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Known:
     bandwidth_at_boundary: float = 0.0
     measured_at: float = 0.0
     measured_sent: int = 0
+    measured_left: int = 0
     moved_at: float = 0.0
     """Last look at which a byte more had been sent."""
     moved: tuple[int, int] = (0, 0)
@@ -125,20 +129,29 @@ def _measured(known: Known, at: float, job: JobSample) -> Known:
         known = replace(known, moved=moved, moved_at=at)
     sent = job.memory_processed
     if known.measured_at == 0.0 or sent < known.measured_sent or job.memory_total == 0:
-        return replace(known, measured_at=at, measured_sent=sent)
+        return _marked(known, at, job)
     took = at - known.measured_at
     if took < MEASURE_S:
         return known
-    now = (sent - known.measured_sent) / took
+    moved_on = sent - known.measured_sent
+    if known.measured_left - job.memory_remaining > MOSTLY_EMPTY * (moved_on + MIB):
+        # Pages without content are dealt with and not sent: that tells nothing of the link.
+        return _marked(known, at, job)
+    now = moved_on / took
     # What took longer to measure counts for more.
     weight = 1 - (1 - NEWEST) ** max(1.0, took / 0.5)
     average = now if known.bandwidth == 0 else (1 - weight) * known.bandwidth + weight * now
+    best = max(known.best_bandwidth, average)
+    return replace(_marked(known, at, job), bandwidth=average, best_bandwidth=best)
+
+
+def _marked(known: Known, at: float, job: JobSample) -> Known:
+    """The next measurement begins here."""
     return replace(
         known,
-        bandwidth=average,
-        best_bandwidth=max(known.best_bandwidth, average),
         measured_at=at,
-        measured_sent=sent,
+        measured_sent=job.memory_processed,
+        measured_left=job.memory_remaining,
     )
 
 

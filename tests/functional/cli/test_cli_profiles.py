@@ -52,6 +52,8 @@ def test_a_profile_is_made_changed_given_and_deleted(terminal: Terminal) -> None
         ("profile create MINE", "request.invalid"),
         ("profile create mine --on-deadline explode", "request.invalid"),
         ("instance set g1 --profile nobody", "profile.unknown"),
+        ("migrate g1 --profile nobody", "profile.unknown"),
+        ("migrate g1 --profile nobody --dry-run", "profile.unknown"),
         ("migrate g1 --deadline 0", "request.invalid"),
         ("migrate g1 --on-deadline maybe", "request.invalid"),
     ],
