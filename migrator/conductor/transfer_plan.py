@@ -60,12 +60,15 @@ def helping_flags(
 ) -> frozenset[str]:
     """What a guest that outruns the copy may be met with; libvirt takes these at the start only.
 
-    Each only where profile, hosts and guest allow it. Throttling is not prepared for where post-copy is,
-    which disturbs less, nor for a guest that was measured and needs none.
+    Each only where profile, hosts and guest allow it. Throttling is not prepared for where
+    post-copy or a pause is permitted, which take seconds instead of minutes, nor for a guest that was
+    measured and needs none.
     """
     if profile.allow_postcopy and possible(means, Means.POSTCOPY):
         return frozenset({POSTCOPY_FLAG})
     throttle = profile.allow_throttle and possible(means, Means.THROTTLE)
+    if profile.allow_pause:
+        return frozenset()
     return frozenset({THROTTLE_FLAG}) if throttle and not _converges(expected) else frozenset()
 
 

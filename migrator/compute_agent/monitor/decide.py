@@ -233,10 +233,10 @@ def _look(case: Case) -> Action | None:
 
 
 def _throttled(case: Case) -> Action | None:
-    """The guest is being slowed down: that takes its iterations to show."""
+    """The guest is being slowed down, there being no quicker way: that takes its iterations to show."""
     policy = case.policy
     assert policy is not None
-    if not (policy.throttle and policy.profile.allow_throttle):
+    if _permitted(case) or not (policy.throttle and policy.profile.allow_throttle):
         return None
     return Wait("throttling", case.facts) if case.job.throttle < MOST_THROTTLE else None
 

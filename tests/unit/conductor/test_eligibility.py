@@ -95,10 +95,10 @@ UNSURE = Forecast("precopy", None, None, None, None, "test")
         (BALANCED, Guest(), UNSURE, {"auto_converge"}),
         (BALANCED, Guest(), SURE, set()),
         (BALANCED, Guest(paused=True), None, set()),
-        (OFFLINE_OK, Guest(), None, {"auto_converge"}),
+        (OFFLINE_OK, Guest(), None, set()),
         (dataclasses.replace(GUARANTEED, allow_throttle=True), Guest(), None, {"postcopy"}),
         (
-            dataclasses.replace(GUARANTEED, allow_throttle=True),
+            dataclasses.replace(GUARANTEED, allow_throttle=True, allow_pause=False),
             Guest(vfio=True),
             None,
             {"auto_converge"},
