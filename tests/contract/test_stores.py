@@ -142,7 +142,9 @@ def test_registering_again_updates_addresses_and_keeps_the_rest(world: World) ->
 def test_facts_and_the_number_of_the_newest_word_come_back_as_they_were_told(
     world: World,
 ) -> None:
-    facts = HostFacts(9_000_000, 7_002_000, "x86_64", 8, 16_384, ("local",), ("default", "br0"))
+    facts = HostFacts(
+        9_000_000, 7_002_000, "x86_64", 8, 16_384, ("local",), networks=("default", "br0")
+    )
     world.stores.hosts.set_facts("h1", facts)
     world.stores.instances.record_sightings("h1", [], heard(2**40))
     host = world.stores.hosts.get("h1")
