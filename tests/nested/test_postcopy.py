@@ -94,22 +94,6 @@ def test_force_complete_waits_for_the_first_pass_is_harmless_twice_and_refused_i
     verify(lab)
 
 
-def test_post_copy_over_a_link_that_was_cut_goes_on_when_it_is_back(
-    lab: Lab, restless: str
-) -> None:
-    source, destination, moving = split(lab, restless)
-    lab.tool("cut", source.name, "--plane", "migration")
-    paused = moving.until(lambda view: view["state"] == "postcopy_paused")
-    assert "interrupted" in paused["needs_attention"]
-    lab.tool("heal", source.name, "--plane", "migration")
-    moving.until(lambda view: view["state"] != "postcopy_paused", 150)
-    tune(lab, moving, 0)
-    ended = moving.until_ended()
-    assert ended["state"] == "completed", moving.story()
-    assert lab.home_of(restless) == destination
-    verify(lab)
-
-
 def test_a_destination_that_hangs_is_given_up_and_the_next_migration_works(
     lab: Lab, restless: str
 ) -> None:
