@@ -73,6 +73,10 @@ def rabbit_defaults(conf: Any, state_path: str | os.PathLike[str], process_name:
         "heartbeat_rate": 15,
         # Seconds between attempts to reach the broker again: 1, 3, 5, 5, ...
         "rabbit_interval_max": 5,
+        # Messages the broker hands a server ahead of its taking them (it says so before it works on
+        # them). Without a limit, a frozen server of a shared topic is dealt its turn of all calls
+        # until its heartbeat fails; with it, one is lost and the others answer the rest.
+        "rabbit_qos_prefetch_count": 1,
         # Seconds a server keeps trying to answer a caller whose reply queue is gone. It holds a
         # worker; the library's 60 s would let a few dead callers stop a server.
         "kombu_missing_consumer_retry_timeout": 15,

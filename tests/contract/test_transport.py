@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import signal
 import socket
 import threading
 import time
@@ -457,6 +458,26 @@ def test_a_server_killed_at_work_is_noticed_by_the_monitor(
         with pytest.raises(Transient, match="no sign of life"):
             calling.result(20)
         assert time.monotonic() - killed < 3 + SLACK
+
+
+@pytest.mark.broker
+def test_a_frozen_server_of_a_shared_topic_costs_one_call(
+    rabbit_world: World, tmp_path: Path
+) -> None:
+    victim = rabbit_world.victim(SERVE, tmp_path)
+    assert victim.stdout is not None
+    assert victim.stdout.readline() == b"up\n"
+    rabbit_world.serve(METHODS, Endpoint(), "alive")
+    client = rabbit_world.client(METHODS)
+    client.call("echo", Ask("before"), timeout=10)
+    victim.send_signal(signal.SIGSTOP)
+    silent = 0
+    for _ in range(8):
+        try:
+            client.call("echo", Ask("x"), timeout=60, monitor_timeout=2)
+        except Transient as error:
+            silent += bool(error.facts["silent"])
+    assert silent <= 1
 
 
 @pytest.mark.broker
