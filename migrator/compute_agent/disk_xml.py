@@ -34,7 +34,7 @@ def _facts(disk: ElementTree.Element) -> DiskFacts:
         source_type=kind if source else "",
         pool=source.get("pool"),
         volume=source.get("volume"),
-        path=source.get(_PATH_ATTRIBUTE.get(kind, ""), None),
+        path=_path(kind, source),
         format=driver.get("type", "raw"),
         cache=driver.get("cache"),
         read_only=disk.find("readonly") is not None,
@@ -58,9 +58,16 @@ def _chain(disk: ElementTree.Element) -> Iterator[DiskLayer]:
             format=_attributes(layer, "format").get("type", "raw"),
             pool=source.get("pool"),
             volume=source.get("volume"),
-            path=source.get(_PATH_ATTRIBUTE.get(kind, ""), None),
+            path=_path(kind, source),
         )
         layer = layer.find("backingStore")
+
+
+def _path(kind: str, source: Mapping[str, str]) -> str | None:
+    """As libvirt's pools know it: an rbd image by the name of its Ceph pool and its own."""
+    if kind == "network" and source.get("protocol") == "rbd":
+        return source.get("name")
+    return source.get(_PATH_ATTRIBUTE.get(kind, ""), None)
 
 
 def _attributes(element: ElementTree.Element, child: str) -> Mapping[str, str]:

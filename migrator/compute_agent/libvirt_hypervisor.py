@@ -50,6 +50,7 @@ from migrator.model import (
     VolumeRef,
 )
 from migrator.storage import libvirt_directories as directories
+from migrator.storage import libvirt_identity as identity
 from migrator.storage import libvirt_pools as pools
 from migrator.storage import libvirt_volumes as volumes
 from migrator.storage.ports import CopyWatch
@@ -150,17 +151,21 @@ class LibvirtHypervisor:
         work = partial(pools.has_volume, pool=pool, volume=volume)
         return self._storage.call(f"looking for volume {volume!r} in {pool!r}", work, STORAGE_S)
 
-    def write_pool_identity(self, pool: str) -> PoolIdentity:
+    def write_pool_identity(self, pool: str, volumes: Sequence[str] = ()) -> PoolIdentity:
         if not self._host_uuid:
             xml = self._inventory.call("reading capabilities", host.capabilities_xml, PROBE_S)
             self._host_uuid = host_capabilities(xml).uuid
         work = partial(
-            pools.write_identity, name=pool, host_uuid=self._host_uuid, nonce=self._nonce
+            identity.write_identity,
+            name=pool,
+            host_uuid=self._host_uuid,
+            nonce=self._nonce,
+            volumes=volumes,
         )
         return self._storage.call(f"identifying pool {pool!r}", work, STORAGE_S)
 
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
-        work = partial(pools.read_identity, name=pool, written_by=written_by)
+        work = partial(identity.read_identity, name=pool, written_by=written_by)
         return self._storage.call(f"identifying pool {pool!r}", work, STORAGE_S)
 
     def pool_facts(self) -> Sequence[PoolFacts]:

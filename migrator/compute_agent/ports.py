@@ -156,13 +156,13 @@ class Hypervisor(OfflineMoves, Protocol):
         """:raises Refused: ``pool.missing`` (also for a pool that is not active)."""
         ...
 
-    def write_pool_identity(self, pool: str) -> PoolIdentity:
-        """Write this agent's nonce into the pool and answer with what now identifies it."""
+    def write_pool_identity(self, pool: str, volumes: Sequence[str] = ()) -> PoolIdentity:
+        """What identifies the pool, as its kind allows: this agent's nonce, written into it now, or what
+        its storage calls those of ``volumes`` that are there."""
         ...
 
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
-        """What that identity's volume says when read through this host's pool of that name; None when
-        there is none."""
+        """The same, as this host's pool of that name shows it; None when it shows nothing of it."""
         ...
 
     def pool_facts(self) -> Sequence[PoolFacts]:

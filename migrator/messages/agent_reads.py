@@ -12,6 +12,7 @@ from migrator.model import (
     DiskLayer,
     DomainView,
     PoolFacts,
+    PoolProof,
     Refusal,
     RequestSpec,
     StateFile,
@@ -99,7 +100,7 @@ class SourceFacts(Message, frozen=True):
 
 
 class PoolIdentity(Message, frozen=True):
-    """Proof of which storage a pool really is: a token kept in it and a nonce just written."""
+    """Proof of which storage a pool really is, in the way its kind allows."""
 
     name: str
     kind: str
@@ -108,6 +109,9 @@ class PoolIdentity(Message, frozen=True):
     nonce: str
     writer: str = ""
     """Host UUID of the agent that wrote the nonce; names the volume it is in."""
+    proof: PoolProof = PoolProof.CONTENT
+    keys: dict[str, str] = msgspec.field(default_factory=dict)
+    """Volume -> UUID its storage gave it, of the volumes asked about; where that is the proof."""
 
 
 class DirtyRateMeasured(Message, frozen=True):

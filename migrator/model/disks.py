@@ -125,6 +125,20 @@ class VolumeInfo:
     """Bytes the pool spends on it."""
 
 
+class PoolProof(enum.StrEnum):
+    """How two hosts' pools can be proven to be the same storage."""
+
+    CONTENT = "content"
+    """Files: a token in a volume, and what one host just wrote is what the other reads."""
+    KEYS = "keys"
+    """Logical volumes: each carries a UUID, given when it was made, that every host sees."""
+    NAMES = "names"
+    """Images whose bytes libvirt does not read: one whose name nobody else can know is seen by the
+    other host."""
+    NONE = "none"
+    """Nothing tells: such a pool is never taken for shared."""
+
+
 @dataclass(frozen=True)
 class PoolFacts:
     """A storage pool as its host's libvirt shows it; sizes in bytes."""

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from migrator.errors import Refused
 from migrator.messages import PlannedVolume
-from migrator.model import DiskFormat
+from migrator.model import DiskFormat, PoolProof
 
 RAW_ONLY = (DiskFormat.RAW,)
 BOTH = (DiskFormat.RAW, DiskFormat.QCOW2)
@@ -31,6 +31,11 @@ class Backend(Protocol):
     @property
     def streams(self) -> bool:
         """Whether a volume's bytes can be read and written through libvirt."""
+        ...
+
+    @property
+    def proof(self) -> PoolProof:
+        """How it is known to be the same storage on two hosts."""
         ...
 
     @property
@@ -53,6 +58,7 @@ class FileBackend:
 
     formats: tuple[DiskFormat, ...] = BOTH
     streams: bool = True
+    proof: PoolProof = PoolProof.CONTENT
     lacks: tuple[str, ...] = ()
 
     def source(self, pool: Element) -> str | None:
@@ -81,6 +87,7 @@ class LogicalBackend:
 
     formats: tuple[DiskFormat, ...] = RAW_ONLY
     streams: bool = True
+    proof: PoolProof = PoolProof.KEYS
     lacks: tuple[str, ...] = (
         "a logical pool holds raw volumes only",
         "a logical pool keeps no volume sparse",
@@ -97,14 +104,16 @@ class LogicalBackend:
 
 @dataclass(frozen=True)
 class RbdBackend:
-    """Volumes are images in a Ceph pool: raw and thin; libvirt reads and writes none of their bytes."""
+    """Volumes are images in a Ceph pool. libvirt runs no disk of type volume from one, so disks in it
+    are of type network, are attached where they are, and nothing is copied into or out of it."""
 
-    formats: tuple[DiskFormat, ...] = RAW_ONLY
+    formats: tuple[DiskFormat, ...] = ()
     streams: bool = False
+    proof: PoolProof = PoolProof.NAMES
     lacks: tuple[str, ...] = (
-        "an rbd pool holds raw volumes only",
+        "libvirt runs no disk of type volume from an rbd pool, so no disk is copied into one",
         "libvirt has no byte streams for rbd volumes: headers are not looked at there, and such disks"
-        " cannot be moved switched off",
+        " are not copied out of it either",
     )
 
     def source(self, pool: Element) -> str | None:
@@ -115,9 +124,7 @@ class RbdBackend:
         return f"{','.join(monitors)}/{pool.findtext('source/name', '')}"
 
     def volume_xml(self, wanted: PlannedVolume, backing_path: str | None) -> str:
-        _only_raw("rbd", wanted)
-        volume, _ = _volume(wanted, allocation=0)
-        return ElementTree.tostring(volume, encoding="unicode")
+        raise _cannot(wanted, self.lacks[0])
 
 
 @dataclass(frozen=True)
@@ -127,10 +134,14 @@ class LookupOnly:
     kind: str
     formats: tuple[DiskFormat, ...] = ()
     streams: bool = True
+    proof: PoolProof = PoolProof.NONE
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        return (f"migrator makes no volumes in pools of kind {self.kind}",)
+        return (
+            f"migrator makes no volumes in pools of kind {self.kind}",
+            f"nothing tells whether two hosts' pools of kind {self.kind} are the same storage",
+        )
 
     def source(self, pool: Element) -> str | None:
         return pool.findtext("source/name")

@@ -6,15 +6,18 @@ capacity and its backing store are the guest's word, cloning and resizing act on
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
-
 import libvirt
 
 from migrator.errors import Refused
 from migrator.messages import PlannedVolume
 from migrator.model import VolumeInfo
-from migrator.storage.backends import backend_of
-from migrator.storage.libvirt_pools import active_pool, find_volume, seen_volume, stream_of
+from migrator.storage.libvirt_pools import (
+    active_pool,
+    find_volume,
+    kind_of,
+    seen_volume,
+    stream_of,
+)
 
 CHUNK = 256 * 1024
 """libvirt's own limit for one message of a stream."""
@@ -35,8 +38,8 @@ def read_volume(
 ) -> bytes:
     """Some of its bytes."""
     holder = active_pool(conn, pool)
-    kind = ElementTree.fromstring(holder.XMLDesc(0)).get("type", "")
-    if not backend_of(kind).streams:
+    kind, backend = kind_of(holder)
+    if not backend.streams:
         raise Refused(
             "pool.cannot",
             f"the bytes of volume {volume!r} cannot be read: libvirt has no streams for pools of kind"
@@ -58,8 +61,8 @@ def read_volume(
 def create_volume(conn: libvirt.virConnect, wanted: PlannedVolume) -> bool:
     """Make it; False when a volume of that name is there."""
     pool = active_pool(conn, wanted.pool)
-    kind = ElementTree.fromstring(pool.XMLDesc(0)).get("type", "")
-    xml = backend_of(kind).volume_xml(wanted, _backing_path(conn, wanted))
+    _, backend = kind_of(pool)
+    xml = backend.volume_xml(wanted, _backing_path(conn, wanted))
     # Another host of a shared pool may have made one that libvirt has not seen here.
     if seen_volume(pool, wanted.volume) is not None:
         return False

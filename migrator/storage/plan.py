@@ -178,7 +178,7 @@ class _Verdict:
 def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _Verdict:
     if not disk.source_type:
         return _Verdict(DiskMove(disk.target, DiskMode.SKIP, "the drive is empty"))
-    if disk.source_type not in VOLUME_SOURCES:
+    if disk.source_type not in VOLUME_SOURCES and disk.pool is None:
         return _no(
             disk,
             "disk.not_shared",
@@ -200,7 +200,9 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
 
 
 def _shared(disk: DiskFacts, offline: bool) -> _Verdict:
-    if not (offline or disk.read_only or disk.cache in SAFE_CACHES):
+    # QEMU itself caches what is on the network, and drops that when its guest moves.
+    written_through = disk.cache in SAFE_CACHES or disk.source_type == "network"
+    if not (offline or disk.read_only or written_through):
         return _no(
             disk,
             "disk.cache_unsafe",
@@ -243,6 +245,13 @@ def _copy(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes, why: s
 def _against_copying(
     disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
 ) -> Iterator[Refusal]:
+    if disk.source_type not in VOLUME_SOURCES:
+        yield _refusal(
+            disk,
+            "disk.not_shared",
+            f"has a source of type {disk.source_type}, which is attached where it is and never copied; "
+            f"{_not_shared(disk, there.not_shared.get(disk.pool or ''))}",
+        )
     if disk.shareable or disk.device == "lun":
         what = "is shareable: other guests may write to it" if disk.shareable else "is a LUN"
         yield _refusal(

@@ -427,11 +427,21 @@ def _removed(hypervisor: Hypervisor, instance_id: str) -> bool:
     return not hypervisor.view(instance_id).active
 
 
-def lab_hosts() -> Iterator[LabHosts]:
+@pytest.fixture(scope="session")
+def lab() -> Iterator[LabHosts]:
     """The suite's own lab; skips where it cannot be."""
     if os.geteuid() != 0 or shutil.which("libvirtd") is None:
         pytest.skip("needs root and libvirtd (tools/setup lab)")
-    lab = LabHosts()
-    lab.up()
-    yield lab
-    lab.lab("down")
+    made = LabHosts()
+    made.up()
+    yield made
+    made.lab("down")
+
+
+@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The two hosts, cleaned up afterwards."""
+    made: World
+    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
+    yield made
+    made.clean()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import pytest
@@ -18,35 +17,17 @@ from migrator.messages import PoolIdentity
 from migrator.model import AttemptMark, DomainState, DomainSummary, Reason
 from migrator.storage.identity import same_storage
 from tests.contract.hypervisor_fixtures import (
-    FakeWorld,
     GuestWish,
-    LabHosts,
-    LabWorld,
     Transfer,
     World,
     begin,
     eventually,
-    lab_hosts,
     lifecycle,
     plan,
 )
 
 NOBODY = "00000000-1111-4222-8333-444444444444"
 MARK = AttemptMark("0c6b9a0e-0000-4000-8000-000000000001", 3, True)
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
-
-
-@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The two hosts, cleaned up afterwards."""
-    made: World
-    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
-    yield made
-    made.clean()
 
 
 def summary(hypervisor: Hypervisor, instance_id: str) -> DomainSummary | None:

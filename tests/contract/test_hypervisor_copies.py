@@ -12,12 +12,8 @@ from migrator.messages import PlannedVolume
 from migrator.model import CopySample, DiskFormat, Range, VolumeCopy, VolumeDigest, VolumeRef
 from migrator.storage.ranges import difference, plan_ranges
 from tests.contract.hypervisor_fixtures import (
-    FakeWorld,
-    LabHosts,
-    LabWorld,
     World,
     eventually,
-    lab_hosts,
 )
 
 MIB = 1024 * 1024
@@ -38,26 +34,18 @@ class Watch:
         self.samples.append(sample)
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
-
-
-@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+@pytest.fixture
+def world(world: World) -> Iterator[World]:
     """A volume with content on the source, an empty one of its size on the destination."""
-    made: World
-    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
-    for side in (made.source, made.destination):
+    for side in (world.source, world.destination):
         side.hypervisor.create_volume(
             PlannedVolume(pool="local", volume="copied", format=DiskFormat.RAW, virtual_size=SIZE)
         )
-    made.fill(made.source, SOURCE, PARTS)
-    yield made
-    for side in (made.source, made.destination):
+    world.fill(world.source, SOURCE, PARTS)
+    yield world
+    for side in (world.source, world.destination):
         eventually(side.connected)
         side.hypervisor.delete_volume("local", "copied")
-    made.clean()
 
 
 def copies(proven: VolumeDigest | None = None) -> list[VolumeCopy]:

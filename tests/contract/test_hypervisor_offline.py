@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from migrator.errors import Refused
 from migrator.model import AttemptMark, DomainState
 from tests.contract.hypervisor_fixtures import (
-    FakeWorld,
     GuestWish,
-    LabHosts,
-    LabWorld,
     World,
-    lab_hosts,
 )
 
 NOBODY = "00000000-1111-4222-8333-444444444445"
 MARK = AttemptMark("0c6b9a0e-0000-4000-8000-000000000002", 1, False)
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
-
-
-@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The two hosts, cleaned up afterwards."""
-    made: World
-    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
-    yield made
-    made.clean()
 
 
 def test_a_guest_that_is_off_is_started_and_starting_again_is_success(world: World) -> None:

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from migrator.compute_agent.ports import JobIteration
 from migrator.errors import Broken, Transient
 from migrator.model import DomainState, Reason
 from tests.contract.hypervisor_fixtures import (
-    FakeWorld,
     GuestWish,
-    LabHosts,
-    LabWorld,
     Transfer,
     World,
     begin,
     eventually,
-    lab_hosts,
     lifecycle,
     plan,
 )
 
 NOBODY = "00000000-1111-4222-8333-444444444444"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
-
-
-@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The two hosts, cleaned up afterwards."""
-    made: World
-    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
-    yield made
-    made.clean()
 
 
 def begin_postcopy(world: World, guest: str) -> Transfer:

@@ -12,29 +12,11 @@ from migrator.errors import Refused
 from migrator.messages import PlannedVolume
 from migrator.model import DiskFormat, DiskLayer
 from tests.contract.hypervisor_fixtures import (
-    FakeWorld,
     GuestWish,
-    LabHosts,
-    LabWorld,
     World,
-    lab_hosts,
 )
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
-
-
-@pytest.fixture(params=["fake", pytest.param("lab", marks=pytest.mark.nested)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The two hosts, cleaned up afterwards."""
-    made: World
-    made = FakeWorld() if request.param == "fake" else LabWorld(request.getfixturevalue("lab"))
-    yield made
-    made.clean()
 
 
 def wanted(**fields: Any) -> PlannedVolume:

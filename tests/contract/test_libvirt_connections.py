@@ -13,14 +13,9 @@ import pytest
 
 from migrator.compute_agent.libvirt_connections import IN_FLIGHT, Channel
 from migrator.errors import MigratorError, Refused, Transient
-from tests.contract.hypervisor_fixtures import LabHosts, eventually, lab_hosts
+from tests.contract.hypervisor_fixtures import LabHosts, eventually
 
 pytestmark = pytest.mark.nested
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[LabHosts]:
-    yield from lab_hosts()
 
 
 @pytest.fixture

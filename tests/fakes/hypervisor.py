@@ -245,9 +245,9 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
         self._enter("has_volume")
         return self.pools.has_volume(pool, volume)
 
-    def write_pool_identity(self, pool: str) -> PoolIdentity:
+    def write_pool_identity(self, pool: str, volumes: Sequence[str] = ()) -> PoolIdentity:
         self._enter("write_pool_identity")
-        return self.pools.write_identity(pool)
+        return self.pools.write_identity(pool, volumes)
 
     def read_pool_identity(self, pool: str, written_by: PoolIdentity) -> PoolIdentity | None:
         self._enter("read_pool_identity")

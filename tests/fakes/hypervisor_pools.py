@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from migrator.errors import Refused, Transient
 from migrator.messages import PlannedVolume, PoolIdentity
-from migrator.model import DiskFormat, PoolFacts, VolumeInfo
+from migrator.model import DiskFormat, PoolFacts, PoolProof, VolumeInfo
 from migrator.storage.backends import backend_of
 from tests.fakes.qcow2 import qcow2_head
 
-FILE_KINDS = frozenset({"dir", "fs", "netfs"})
 MIB = 1024 * 1024
+_KEYS = itertools.count(1)
 QCOW2_EMPTY = 196_624
 """Length of a qcow2 file that holds nothing yet."""
 
@@ -25,6 +27,8 @@ class FakeVolume:
     allocated: int = 0
     format: DiskFormat = DiskFormat.RAW
     """Known to the fake alone: the port never tells it."""
+    key: str = field(default_factory=lambda: f"fake00-0000-0000-0000-0000-0000-{next(_KEYS):06}")
+    """As LVM would call it."""
 
     @property
     def length(self) -> int:
@@ -130,43 +134,43 @@ class FakePools:
         pool.known.discard(volume)
         return pool.storage.volumes.pop(volume, None) is not None
 
-    def write_identity(self, name: str) -> PoolIdentity:
-        pool = self._file_pool(name)
-        pool.storage.token = pool.storage.token or f"token-{self._host_uuid}"
-        pool.storage.nonces[self._host_uuid] = self._nonce
-        return PoolIdentity(
-            name=name,
-            kind=pool.kind,
-            path=pool.path,
-            token=pool.storage.token,
-            nonce=self._nonce,
-            writer=self._host_uuid,
-        )
+    def write_identity(self, name: str, volumes: Sequence[str] = ()) -> PoolIdentity:
+        pool = self._get(name)
+        storage, proof = pool.storage, backend_of(pool.kind).proof
+        if proof in (PoolProof.CONTENT, PoolProof.NAMES):
+            storage.nonces[self._host_uuid] = self._nonce
+        if proof is PoolProof.CONTENT:
+            storage.token = storage.token or f"token-{self._host_uuid}"
+        return self._identity(pool, self._host_uuid, volumes)
 
     def read_identity(self, name: str, written_by: PoolIdentity) -> PoolIdentity | None:
-        pool = self._file_pool(name)
-        nonce = pool.storage.nonces.get(written_by.writer)
-        if pool.storage.token is None or nonce is None:
-            return None
+        pool = self._get(name)
+        found = self._identity(pool, written_by.writer, list(written_by.keys))
+        return found if found.nonce or found.keys else None
+
+    def _identity(self, pool: FakePool, writer: str, volumes: Sequence[str]) -> PoolIdentity:
+        storage, proof = pool.storage, backend_of(pool.kind).proof
+        seen = [self.volume(pool.name, volume) for volume in volumes]
+        keys = {
+            name: volume.key
+            for name, volume in zip(volumes, seen, strict=True)
+            if volume is not None and proof is PoolProof.KEYS
+        }
         return PoolIdentity(
-            name=name,
+            name=pool.name,
             kind=pool.kind,
             path=pool.path,
-            token=pool.storage.token,
-            nonce=nonce,
-            writer=written_by.writer,
+            token=storage.token or "",
+            nonce=storage.nonces.get(writer, ""),
+            writer=writer,
+            proof=proof,
+            keys=keys,
         )
 
     def _get(self, name: str) -> FakePool:
         pool = self._pools.get(name)
         if pool is None or not pool.active:
             raise Refused("pool.missing", f"there is no active storage pool {name!r}", pool=name)
-        return pool
-
-    def _file_pool(self, name: str) -> FakePool:
-        pool = self._get(name)
-        if pool.kind not in FILE_KINDS:
-            raise Refused("disk.not_shared", f"pool {name!r} is not known to be shared", pool=name)
         return pool
 
 

@@ -165,7 +165,8 @@ def _pools(
 ) -> Refusals:
     for pool in request.pools:
         try:
-            identities.append(host.hypervisor.write_pool_identity(pool))
+            volumes = [volume for holder, volume in request.volumes if holder == pool]
+            identities.append(host.hypervisor.write_pool_identity(pool, volumes))
         except Refused as refused:
             yield _of_pool(refused, pool)
 

@@ -51,7 +51,7 @@ def test_a_volume_names_its_pool_and_the_others_their_path() -> None:
         ("shared", "web1-vda", None),
         (None, None, "/srv/a.img"),
         (None, None, "/dev/sdx"),
-        (None, None, None),
+        (None, None, "pool/image"),
         (None, None, None),
     ]
 

@@ -329,6 +329,16 @@ def test_a_source_that_is_no_volume_is_not_known_to_be_shared(kind: str) -> None
     assert kind in refusal.message
 
 
+def test_an_image_of_a_ceph_pool_is_attached_where_it_is_proven_shared_and_never_copied() -> None:
+    image = replace(DISK, source_type="network", cache=None, path="vms/g-vda")
+    (move,) = plan(image).moves
+    assert move.mode is DiskMode.SHARED
+    refusal = only(plan(replace(image, pool="local")))
+    assert refusal.code == "disk.not_shared"
+    assert "never copied" in refusal.message
+    assert "its token differs" in refusal.message
+
+
 def test_every_disk_is_judged_and_every_reason_told() -> None:
     planned = plan(
         replace(DISK, cache="writeback"),
@@ -381,7 +391,8 @@ def test_without_refusals_every_writable_disk_is_copied_or_shared_and_written_th
             assert move.mode is DiskMode.COPY
             assert not read_only
             assert device == "disk"
+            assert kind != "network"
         else:
             assert move.mode is DiskMode.SHARED
             assert planned.needs_unsafe
-            assert read_only or cache in ("none", "directsync")
+            assert read_only or cache in ("none", "directsync") or kind == "network"
