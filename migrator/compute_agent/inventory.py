@@ -94,6 +94,11 @@ class Inventory:
             self._trouble = None
         return recovered or self.has_news
 
+    def offer_changed(self) -> None:
+        """A pool or a network is not what it was: the next look reads the host's facts too."""
+        with self._lock:
+            self._facts_at = None
+
     def _facts(self) -> HostFacts:
         """The host, and what of it guests may have."""
         settings, hypervisor = self._ports.settings, self._ports.hypervisor

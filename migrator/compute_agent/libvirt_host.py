@@ -1,28 +1,22 @@
-"""One libvirt's host: what it is and which CPUs it can run."""
+"""One libvirt's host: what it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libvirt
 
 from migrator.compute_agent import host_topology
 from migrator.compute_agent.capabilities import (
     host_capabilities,
-    host_model_cpu,
-    lacking_features,
     machines,
-    names_a_model,
 )
-from migrator.compute_agent.libvirt_errors import has_code, words
+from migrator.compute_agent.libvirt_cpus import offers
+from migrator.compute_agent.libvirt_errors import has_code
 from migrator.model import HostFacts, HostTopology
 from migrator.storage.libvirt_pools import pool_facts
 
 KIB_PER_MIB = 1024
-_SUITS = (
-    libvirt.VIR_CPU_COMPARE_IDENTICAL,
-    libvirt.VIR_CPU_COMPARE_SUPERSET,
-)
 
 
 def host_facts(conn: libvirt.virConnect) -> HostFacts:
@@ -33,6 +27,7 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
     # not info[1]: that is the sum over NUMA cells, which lacks memory plugged in after boot
     memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
     pools = pool_facts(conn)
+    offered = machines(xml, capabilities.arch)
     return HostFacts(
         libvirt_version=conn.getLibVersion(),
         hypervisor_version=conn.getVersion(),
@@ -43,7 +38,8 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
         pool_facts=tuple(pools),
         networks=active_networks(conn),
         host_uuid=capabilities.uuid,
-        machines=machines(xml, capabilities.arch),
+        machines=offered,
+        cpu_offers=offers(conn, [(one.arch, one.virt_type) for one in offered]),
     )
 
 
@@ -90,59 +86,3 @@ def active_networks(conn: libvirt.virConnect) -> tuple[str, ...]:
     """Names, sorted."""
     networks = conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
     return tuple(sorted(network.name() for network in networks))
-
-
-def missing_features(
-    conn: libvirt.virConnect, arch: str, machine: str, virt_type: str, cpu_xml: str
-) -> Sequence[str]:
-    """Names of the features this host lacks; libvirt's own sentence where there are no names to give
-    (a model it does not know, another vendor).
-
-    Seen on libvirt 9.0: with ``virt_type`` qemu the comparison is against what TCG emulates. It says
-    only yes or no; the names come from writing both CPUs out by baseline. A CPU without a model
-    (host-passthrough, maximum) cannot be compared and is answered with none.
-    """
-    if not names_a_model(cpu_xml):
-        return ()
-    try:
-        verdict = conn.compareHypervisorCPU(None, arch, machine, virt_type, cpu_xml, 0)
-        if verdict in _SUITS:
-            return ()
-        named = _names(conn, arch, machine, virt_type, cpu_xml)
-        if named:
-            return named
-        conn.compareHypervisorCPU(
-            None,
-            arch,
-            machine,
-            virt_type,
-            cpu_xml,
-            libvirt.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE,
-        )
-    except libvirt.libvirtError as error:
-        if has_code(error, "CPU_INCOMPATIBLE", "CONFIG_UNSUPPORTED", "INVALID_ARG") or (
-            has_code(error, "INTERNAL_ERROR") and conn.isAlive() == 1
-        ):
-            return (words(error),)
-        raise
-    return ("the CPU does not suit this host",)
-
-
-def _names(
-    conn: libvirt.virConnect, arch: str, machine: str, virt_type: str, cpu_xml: str
-) -> tuple[str, ...]:
-    offered = host_model_cpu(conn.getDomainCapabilities(None, arch, machine, virt_type, 0))
-    if offered is None:
-        return ()
-    guest_expanded, host_expanded = (
-        conn.baselineHypervisorCPU(
-            None,
-            arch,
-            machine,
-            virt_type,
-            [cpu],
-            libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES,
-        )
-        for cpu in (cpu_xml, offered)
-    )
-    return lacking_features(cpu_xml, guest_expanded, host_expanded)

@@ -22,6 +22,7 @@ from functools import partial
 
 from migrator.compute_agent import libvirt_changes as changes
 from migrator.compute_agent import libvirt_copying as copying
+from migrator.compute_agent import libvirt_cpus as cpus
 from migrator.compute_agent import libvirt_devices as devices
 from migrator.compute_agent import libvirt_domains as domains
 from migrator.compute_agent import libvirt_host as host
@@ -38,6 +39,7 @@ from migrator.model import (
     AttemptMark,
     DomainSummary,
     DomainView,
+    GuestCpu,
     HostFacts,
     HostTopology,
     JobSample,
@@ -113,13 +115,19 @@ class LibvirtHypervisor:
         self, arch: str, machine: str, virt_type: str, cpu_xml: str
     ) -> Sequence[str]:
         work = partial(
-            host.missing_features,
+            cpus.missing_features,
             arch=arch,
             machine=machine,
             virt_type=virt_type,
             cpu_xml=cpu_xml,
         )
         return self._inventory.call("comparing CPUs", work, PROBE_S)
+
+    def written_out(self, arch: str, machine: str, virt_type: str, cpu_xml: str) -> GuestCpu | None:
+        work = partial(
+            cpus.written_out, arch=arch, machine=machine, virt_type=virt_type, cpu_xml=cpu_xml
+        )
+        return self._inventory.call("writing out a CPU", work, PROBE_S)
 
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
         xml = self._inventory.call("reading capabilities", host.capabilities_xml, PROBE_S)

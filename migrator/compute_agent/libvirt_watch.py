@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import libvirt
 
 from migrator.compute_agent.libvirt_connections import Channel, Link
+from migrator.compute_agent.libvirt_errors import has_code
 from migrator.compute_agent.libvirt_names import (
     CLOSE_REASONS,
     PROBE_PREFIX,
@@ -26,11 +28,15 @@ from migrator.compute_agent.ports import (
     JobCompleted,
     JobIteration,
     LifecycleEvent,
+    OfferChanged,
 )
 from migrator.errors import MigratorError
+from migrator.storage.libvirt_directories import PREFIX as STATE_POOL_PREFIX
 
 BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """A restarted libvirtd is back within a second or two; a host that is down is asked every 15 s."""
+POOLS = libvirt.VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE
+NETWORKS = libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE
 LOOK_S = 30.0
 """The close callback wakes at once; this is for a connection that died without one."""
 
@@ -122,11 +128,25 @@ class EventFeed:
             (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, on_iteration),
         ):
             registered = conn.domainEventRegisterAny(None, number, callback, None)
-            link.before_close.insert(0, _deregistration(conn, registered))
+            link.before_close.insert(0, partial(conn.domainEventDeregisterAny, registered))
+        self._register_offers(link)
 
+    def _register_offers(self, link: Link) -> None:
+        """Pools and networks; a libvirt without that driver has nothing to tell."""
+        conn = link.conn
 
-def _deregistration(conn: libvirt.virConnect, registered: int) -> Callable[[], None]:
-    def deregister() -> None:
-        conn.domainEventDeregisterAny(registered)
+        def on_offer(_conn: Any, offer: Any, event: int, _detail: int, _opaque: Any) -> None:
+            if not offer.name().startswith(STATE_POOL_PREFIX):
+                self._tell(link, OfferChanged(offer.name()))
 
-    return deregister
+        for register, deregister, number in (
+            (conn.storagePoolEventRegisterAny, conn.storagePoolEventDeregisterAny, POOLS),
+            (conn.networkEventRegisterAny, conn.networkEventDeregisterAny, NETWORKS),
+        ):
+            try:
+                registered = register(None, number, on_offer, None)
+            except libvirt.libvirtError as error:
+                if not has_code(error, "NO_SUPPORT"):
+                    raise
+            else:
+                link.before_close.insert(0, partial(deregister, registered))

@@ -18,6 +18,7 @@ from migrator.model import (
     AttemptMark,
     DomainSummary,
     DomainView,
+    GuestCpu,
     HostFacts,
     HostTopology,
     JobSample,
@@ -84,7 +85,14 @@ class ConnectionChanged:
     why: str = ""
 
 
-HypervisorEvent = LifecycleEvent | JobCompleted | JobIteration | ConnectionChanged
+@dataclass(frozen=True)
+class OfferChanged:
+    """A storage pool or a network of that name came, went, or is another one now."""
+
+    name: str
+
+
+HypervisorEvent = LifecycleEvent | JobCompleted | JobIteration | OfferChanged | ConnectionChanged
 
 
 class Hypervisor(OfflineMoves, Protocol):
@@ -120,6 +128,12 @@ class Hypervisor(OfflineMoves, Protocol):
         By virConnectCompareHypervisorCPU, names by virConnectBaselineHypervisorCPU or the domain
         capabilities. Emulated guests (``virt_type`` qemu) are judged against what QEMU's TCG offers.
         """
+        ...
+
+    def written_out(self, arch: str, machine: str, virt_type: str, cpu_xml: str) -> GuestCpu | None:
+        """A guest's CPU with the features of its model; None of one that names no model, and where
+        libvirt cannot write it out. What :attr:`HostFacts.cpu_offers` lacks of it,
+        :meth:`missing_features` finds missing too."""
         ...
 
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:

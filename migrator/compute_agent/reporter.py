@@ -19,6 +19,7 @@ from migrator.compute_agent.ports import (
     JobCompleted,
     JobIteration,
     LifecycleEvent,
+    OfferChanged,
 )
 from migrator.compute_agent.transfer import Transfers
 from migrator.errors import MigratorError
@@ -81,6 +82,9 @@ class Reporter:
             self._transfers.measured(event.instance_id, event.statistics)
         elif isinstance(event, JobIteration):
             self._transfers.iterated(event.instance_id)
+        elif isinstance(event, OfferChanged):
+            self._inventory.offer_changed()
+            self._look_now.put(event)
         else:
             LOG.info("libvirt is %s", "connected" if event.connected else f"away: {event.why}")
             self._look_now.put(event)

@@ -6,7 +6,7 @@ that the three cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -19,25 +19,21 @@ from migrator.conductor.disks import (
     write_rates,
 )
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
+from migrator.conductor.wanted import Move, wanted_by
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
 from migrator.model import (
     Host,
-    HostTopology,
     Kind,
     Migration,
     MigrationRequest,
-    Mode,
     PciLive,
     Refusal,
-    ResourceRequest,
     Wishes,
 )
 from migrator.scheduler.filters.slots import FULL
-from migrator.scheduler.fit import Strategy, need
 from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Answer, Judged, Selection, explain, select
-from migrator.scheduler.snapshot import Candidate, Wanted
 from migrator.storage.plan import DiskWishes
 
 MOST_CANDIDATES = 16
@@ -46,24 +42,6 @@ that fits ends the search, so only a fleet that refuses throughout is asked whol
 
 MOST_TOLD = 100
 """Hosts whose reasons are told one by one; the sentence counts all."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """What was asked for, as far as it decides where to."""
-
-    source: str
-    mode: Mode
-    host: str | None
-    """The one the operator named."""
-    most_incoming: int | None = None
-    """Arrivals a host takes at once; None while nothing is claimed yet."""
-    tried: frozenset[str] = frozenset()
-    """Hosts that have refused it already."""
-    disks: DiskWishes = field(default_factory=DiskWishes)
-    migration_id: str | None = None
-    """Whose own reservations do not count against it."""
-    kind: Kind = Kind.LIVE
 
 
 @dataclass(frozen=True)
@@ -90,61 +68,7 @@ def select_hosts(
 ) -> Selection:
     """The pure part: who would take it, in which order, and why not the others."""
     candidates = context.candidates.now()
-    return select(_wanted(context, facts, move, candidates), candidates, enough)
-
-
-def _wanted(
-    context: Context, facts: SourceFacts, move: Move, candidates: Sequence[Candidate]
-) -> Wanted:
-    instance = context.stores.instances.get(facts.instance_id)
-    wishes = Wishes() if instance is None else instance.wishes
-    request = ResourceRequest(facts.vcpus, facts.memory_mib)
-    if facts.spec is not None:
-        request = wished(facts.spec.resources, wishes, _topology(candidates, move.source))
-    together, apart = _groups(context, facts.instance_id, wishes, candidates)
-    return Wanted(
-        source=move.source,
-        vcpus=facts.vcpus,
-        memory_mib=facts.memory_mib if request.page_kib is None else 0,
-        only=move.host,
-        skip_policies=move.mode is Mode.FORCE,
-        most_incoming=move.most_incoming,
-        ignored=move.tried,
-        sharing=request.vcpus - len(request.dedicated),
-        need=need(request),
-        strategy=Strategy(context.settings.cell_strategy),
-        arch=facts.arch,
-        virt_type=facts.virt_type,
-        machine=facts.machine,
-        networks=tuple(facts.networks),
-        wishes=wishes,
-        together=together,
-        apart=apart,
-    )
-
-
-def _topology(candidates: Sequence[Candidate], host: str) -> HostTopology | None:
-    facts = next((each.host.facts for each in candidates if each.host.name == host), None)
-    return None if facts is None else facts.topology
-
-
-Groups = Mapping[str, frozenset[str]]
-
-
-def _groups(
-    context: Context, instance_id: str, wishes: Wishes, candidates: Sequence[Candidate]
-) -> tuple[Groups, Groups]:
-    """Who else is in its groups; of those that stay together, who has a place already."""
-    if not wishes.affinity and not wishes.anti_affinity:
-        return {}, {}
-    groups = context.stores.instances.groups()
-    placed = frozenset().union(*(each.instances for each in candidates))
-    me = frozenset({instance_id})
-    nobody = frozenset[str]()
-    return (
-        {group: (groups.get(group, nobody) - me) & placed for group in wishes.affinity},
-        {group: groups.get(group, nobody) - me for group in wishes.anti_affinity},
-    )
+    return select(wanted_by(context, facts, move, candidates), candidates, enough)
 
 
 def to_let_go(context: Context, facts: SourceFacts) -> frozenset[str]:

@@ -358,6 +358,10 @@ class DiskStore(Protocol):
         """pool -> bytes that migrations other than ``besides`` keep free there."""
         ...
 
+    def held_everywhere(self, besides: str | None) -> Mapping[str, Mapping[str, int]]:
+        """The same of every host."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stores:

@@ -15,7 +15,6 @@ from migrator.conductor.forecast import told
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
-    Move,
     check_guest,
     check_pair,
     disk_wishes,
@@ -24,6 +23,7 @@ from migrator.conductor.placement import (
 )
 from migrator.conductor.profiles import resolve
 from migrator.conductor.views import devices_view, pins_view
+from migrator.conductor.wanted import Move
 from migrator.errors import Transient
 from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
 from migrator.model import (

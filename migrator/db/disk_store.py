@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.engine import Connection
 
 from migrator.db.engine import Database
@@ -49,13 +50,21 @@ class SqlDiskStore:
 
     def held_bytes(self, host: str, besides: str | None) -> Mapping[str, int]:
         """pool -> bytes that migrations other than ``besides`` keep free there."""
-        held = func.sum(pool_claims.c.bytes)
-        query = (
-            select(pool_claims.c.pool, held)
-            .where(pool_claims.c.host == host)
-            .group_by(pool_claims.c.pool)
-        )
-        if besides is not None:
-            query = query.where(pool_claims.c.migration_id != besides)
+        here = _held(besides).where(pool_claims.c.host == host)
         with self._database.reader() as connection:
-            return {pool: int(total) for pool, total in connection.execute(query)}
+            return {row.pool: int(row.held) for row in connection.execute(here)}
+
+    def held_everywhere(self, besides: str | None) -> Mapping[str, Mapping[str, int]]:
+        """Host -> the same."""
+        found: dict[str, dict[str, int]] = {}
+        with self._database.reader() as connection:
+            for row in connection.execute(_held(besides)):
+                found.setdefault(row.host, {})[row.pool] = int(row.held)
+        return found
+
+
+def _held(besides: str | None) -> Select[Any]:
+    held = func.sum(pool_claims.c.bytes).label("held")
+    host, pool = pool_claims.c.host, pool_claims.c.pool
+    query = select(host, pool, held).group_by(host, pool)
+    return query if besides is None else query.where(pool_claims.c.migration_id != besides)

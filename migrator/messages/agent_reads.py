@@ -11,6 +11,7 @@ from migrator.model import (
     DirtyRate,
     DiskLayer,
     DomainView,
+    GuestCpu,
     PoolFacts,
     PoolProof,
     Refusal,
@@ -97,6 +98,8 @@ class SourceFacts(Message, frozen=True):
     """The XML in its saved memory image; None for a guest without one."""
     state_files: list[StateFile] = msgspec.field(default_factory=list)
     """Where what belongs to it besides its disks would be; not all of it need exist."""
+    cpu: GuestCpu | None = None
+    """``cpu_xml`` written out; None where that cannot be done, and from an older agent."""
 
 
 class PoolIdentity(Message, frozen=True):

@@ -5,6 +5,7 @@ otherwise seconds; times are timezone-aware UTC.
 """
 
 from migrator.model.copies import *  # noqa: F403
+from migrator.model.cpus import *  # noqa: F403
 from migrator.model.disks import *  # noqa: F403
 from migrator.model.domains import *  # noqa: F403
 from migrator.model.effects import *  # noqa: F403

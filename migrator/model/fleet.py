@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from migrator.model.cpus import CpuOffer
 from migrator.model.disks import PoolFacts
 from migrator.model.placement import Placement
 from migrator.model.requests import RequestSpec, Wishes
@@ -34,6 +35,8 @@ class HostFacts:
     """None from an agent that does not tell it yet."""
     machines: tuple[Machines, ...] = ()
     """For guests of the host's own architecture."""
+    cpu_offers: tuple[CpuOffer, ...] = ()
+    """The same; empty where libvirt cannot tell."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from migrator.messages import DiskFacts
 from migrator.model import (
     Claim,
     ClaimPurpose,
@@ -12,10 +14,12 @@ from migrator.model import (
     HostTopology,
     HostUse,
     Placement,
+    PoolFacts,
     Wishes,
 )
 from migrator.scheduler.fit import Need, Overcommit, Room, Strategy, room, take
 from migrator.scheduler.fit.room import KIB_PER_MIB, overcommit_of
+from migrator.storage.plan import DiskWishes
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,36 @@ class Candidate:
     """Who is there, or on the way there."""
     machines: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """(architecture, virtualisation type) -> machine types."""
+    cpus: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """The same -> CPU features it can give."""
+    pools: Mapping[str, PoolFacts] | None = None
+    """Active ones, as last reported; None of a host that does not describe them."""
+
+
+@dataclass(frozen=True)
+class WantedCpu:
+    """The features a guest runs with."""
+
+    features: frozenset[str]
+    """Those of its model included, as the libvirt of its host counts them."""
+    named: frozenset[str]
+    """Those that its domain names."""
+    written_by: int
+    """That libvirt's version."""
+
+
+@dataclass(frozen=True)
+class WantedDisks:
+    """The disks of a guest, and what decides where they would go."""
+
+    disks: Sequence[DiskFacts]
+    pools: Mapping[str, PoolFacts | None]
+    """Those they are in now; None where the source's inventory does not tell of one."""
+    wishes: DiskWishes = field(default_factory=DiskWishes)
+    held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Host -> pool -> bytes that other migrations will still fill."""
+    classes: Mapping[str, str] = field(default_factory=dict)
+    overcommit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +117,8 @@ class Wanted:
     virt_type: str = ""
     machine: str = ""
     networks: tuple[str, ...] = ()
+    cpu: WantedCpu | None = None
+    disks: WantedDisks | None = None
     wishes: Wishes = field(default_factory=Wishes)
     together: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Affinity group -> its other members that have a place."""
@@ -120,8 +156,25 @@ def candidate(host: Host, claims: Sequence[Claim], promises: Promises) -> Candid
         ),
         machines={}
         if host.facts is None
-        else {(one.arch, one.virt_type): frozenset(one.names) for one in host.facts.machines},
+        else {(one.arch, one.virt_type): _same(one.names) for one in host.facts.machines},
+        cpus={}
+        if host.facts is None
+        else {(one.arch, one.virt_type): _same(one.features) for one in host.facts.cpu_offers},
+        pools=_pools(host),
     )
+
+
+@lru_cache(maxsize=256)
+def _same(names: tuple[str, ...]) -> frozenset[str]:
+    """One set for all hosts that offer the same."""
+    return frozenset(names)
+
+
+def _pools(host: Host) -> Mapping[str, PoolFacts] | None:
+    facts = host.facts
+    if facts is None or len(facts.pool_facts) != len(facts.pools):
+        return None
+    return {pool.name: pool for pool in facts.pool_facts}
 
 
 def use_of(claims: Sequence[Claim]) -> HostUse:

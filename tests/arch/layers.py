@@ -131,7 +131,7 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "migrator.config": ("*.settings", "migrator.rpc"),
     "migrator.db": ("migrator.conductor.ports",),
     "migrator.rpc": (),
-    "migrator.scheduler": (),
+    "migrator.scheduler": ("migrator.storage.plan",),
     "migrator.storage": (),
 }
 """package -> what it may know of other packages; modules at the top are open to all by layer. Agents

@@ -203,7 +203,7 @@ def test_an_import_that_points_up_or_across_would_be_seen(module: str, imported:
         ("migrator.compute_agent.transfer", "migrator.rpc"),
         ("migrator.conductor.flow", "migrator.db.journal"),
         ("migrator.conductor.flow", "migrator.compute_agent.transfer"),
-        ("migrator.scheduler.select", "migrator.storage.plan"),
+        ("migrator.scheduler.select", "migrator.storage.tell"),
         ("migrator.cli.main", "migrator.conductor.rpcapi"),
         ("migrator.api.app", "migrator.db.engine"),
     ],

@@ -95,6 +95,12 @@ class World(Protocol):
         """Write into a volume: offset -> bytes."""
         ...
 
+    def offer_pool(self, side: Side, name: str) -> None:
+        """Another pool, active now."""
+        ...
+
+    def withdraw_pool(self, side: Side, name: str) -> None: ...
+
     def slow(self) -> None:
         """Transfers of big guests that start from now on take longer than the test."""
         ...
@@ -245,6 +251,12 @@ class FakeWorld:
             content[offset : offset + len(part)] = part
         volume.content, volume.allocated = bytes(content), sum(map(len, parts.values()))
 
+    def offer_pool(self, side: Side, name: str) -> None:
+        self._fake(side).pools.add(FakePool(name, FakeStorage(), "dir", "/tmp"))
+
+    def withdraw_pool(self, side: Side, name: str) -> None:
+        self._fake(side).pools.remove(name)
+
     def slow(self) -> None:
         self._fleet.hold()
 
@@ -289,6 +301,7 @@ _DISK = """
       <source pool='shared' volume='{volume}'/>
       <target dev='vda' bus='virtio'/>
     </disk>"""
+_POOL = "<pool type='dir'><name>{name}</name><target><path>/mnt</path></target></pool>"
 _VOLUME = """<volume><name>{name}</name><capacity unit='MiB'>4</capacity>
 <target><format type='raw'/></target></volume>"""
 
@@ -373,6 +386,16 @@ class LabWorld:
             volume.upload(stream, offset, len(part), 0)
             stream.send(part)
             stream.finish()
+        conn.close()
+
+    def offer_pool(self, side: Side, name: str) -> None:
+        conn = self._open(self._uris[side.name])
+        conn.storagePoolCreateXML(_POOL.format(name=name), 0)
+        conn.close()
+
+    def withdraw_pool(self, side: Side, name: str) -> None:
+        conn = self._open(self._uris[side.name])
+        conn.storagePoolLookupByName(name).destroy()
         conn.close()
 
     def slow(self) -> None:

@@ -11,6 +11,7 @@ from migrator.compute_agent.ports import (
     ConnectionChanged,
     Hypervisor,
     JobCompleted,
+    OfferChanged,
 )
 from migrator.errors import Broken, Refused, Transient
 from migrator.messages import PoolIdentity
@@ -123,6 +124,11 @@ def test_a_running_guests_own_cpu_suits_the_other_host(world: World) -> None:
     text = ElementTree.tostring(cpu, encoding="unicode")
     host = world.destination.hypervisor
     assert not host.missing_features("x86_64", "pc-q35-7.2", "qemu", text)
+    known = world.source.hypervisor.written_out("x86_64", "pc-q35-7.2", "qemu", text)
+    assert known is not None
+    assert {*known.named} <= {*known.features}
+    offered = {(each.arch, each.virt_type): each.features for each in host.host_facts().cpu_offers}
+    assert {*known.features} <= {*offered["x86_64", "qemu"]}
 
 
 def test_a_missing_cpu_feature_is_named(world: World) -> None:
@@ -132,6 +138,28 @@ def test_a_missing_cpu_feature_is_named(world: World) -> None:
     )
     missing = world.destination.hypervisor.missing_features("x86_64", "pc-q35-7.2", "qemu", cpu)
     assert list(missing) == [world.lacking_feature]
+    known = world.source.hypervisor.written_out("x86_64", "pc-q35-7.2", "qemu", cpu)
+    assert known is not None
+    assert world.lacking_feature in known.features
+    for offered in world.destination.hypervisor.host_facts().cpu_offers:
+        assert offered.virt_type != "qemu" or world.lacking_feature not in offered.features
+
+
+@pytest.mark.parametrize("cpu", ["<cpu mode='host-passthrough'/>", "<cpu mode='maximum'/>"])
+def test_a_cpu_without_a_model_cannot_be_written_out(world: World, cpu: str) -> None:
+    assert world.source.hypervisor.written_out("x86_64", "pc-q35-7.2", "qemu", cpu) is None
+
+
+def test_a_pool_that_comes_or_goes_is_told_of(world: World) -> None:
+    side = world.destination
+    told = OfferChanged("contract-extra")
+    world.offer_pool(side, "contract-extra")
+    eventually(lambda: told in side.heard)
+    assert "contract-extra" in side.hypervisor.host_facts().pools
+    heard = side.heard.count(told)
+    world.withdraw_pool(side, "contract-extra")
+    eventually(lambda: side.heard.count(told) > heard)
+    assert "contract-extra" not in side.hypervisor.host_facts().pools
 
 
 def test_free_pages_are_of_sizes_the_host_has_and_no_more_than_it_has(world: World) -> None:

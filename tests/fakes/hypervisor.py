@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from xml.etree import ElementTree
 
 from migrator.compute_agent.ports import ConnectionChanged, DomainDescription, HypervisorEvent
 from migrator.errors import Broken, Refused, Transient
@@ -24,6 +23,7 @@ from migrator.model import (
     DomainState,
     DomainSummary,
     DomainView,
+    GuestCpu,
     HostFacts,
     HostTopology,
     JobSample,
@@ -33,6 +33,7 @@ from migrator.model import (
 )
 from migrator.ports import Clock, Concurrency
 from tests.fakes.hypervisor_copies import FakeCopies
+from tests.fakes.hypervisor_cpus import offers, written_out
 from tests.fakes.hypervisor_domain import FakeDisk, FakeGuest
 from tests.fakes.hypervisor_host import without_device
 from tests.fakes.hypervisor_offline import FakeOffline
@@ -155,8 +156,12 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
 
     def host_facts(self) -> HostFacts:
         self._enter("host_facts")
-        pools = tuple(self.pools.facts())
-        return replace(self.facts, pools=self.pools.active(), pool_facts=pools)
+        return replace(
+            self.facts,
+            pools=self.pools.active(),
+            pool_facts=tuple(self.pools.facts()),
+            cpu_offers=offers(self.facts.arch, self.lacking_features),
+        )
 
     def topology(self) -> HostTopology:
         self._enter("topology")
@@ -204,12 +209,12 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
         self, arch: str, machine: str, virt_type: str, cpu_xml: str
     ) -> Sequence[str]:
         self._enter("missing_features")
-        wanted = {
-            feature.get("name", "")
-            for feature in ElementTree.fromstring(cpu_xml).iterfind("feature")
-            if feature.get("policy", "require") == "require"
-        }
-        return sorted(wanted & self.lacking_features)
+        guest = written_out(cpu_xml)
+        return [] if guest is None else sorted({*guest.features} & self.lacking_features)
+
+    def written_out(self, arch: str, machine: str, virt_type: str, cpu_xml: str) -> GuestCpu | None:
+        self._enter("written_out")
+        return written_out(cpu_xml)
 
     def machine_types(self, arch: str, virt_type: str) -> Sequence[str]:
         self._enter("machine_types")

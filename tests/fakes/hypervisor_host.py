@@ -12,7 +12,12 @@ import msgspec
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.held import held
 from migrator.compute_agent.plugged import address_of
-from migrator.compute_agent.ports import ConnectionChanged, HypervisorEvent, LifecycleEvent
+from migrator.compute_agent.ports import (
+    ConnectionChanged,
+    HypervisorEvent,
+    LifecycleEvent,
+    OfferChanged,
+)
 from migrator.compute_agent.requested import requested
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
@@ -95,6 +100,7 @@ class FakeHost:
         """Its guests do not shut down when asked to."""
         self.up = True
         self._listeners: list[Callable[[HypervisorEvent], None]] = []
+        self.pools.on_change = self._pool_changed
 
     # -- what a test may do to the host
 
@@ -211,6 +217,11 @@ class FakeHost:
                 listener(event)
 
     # -- inside
+
+    def _pool_changed(self, name: str) -> None:
+        """Pools over directories that hold no guest's disks are nobody's business."""
+        if not name.startswith("migrator-state-"):
+            self.notify(OfferChanged(name))
 
     def _enter(self, verb: str) -> None:
         if not self.up:

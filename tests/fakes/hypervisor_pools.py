@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from migrator.errors import Refused, Transient
@@ -66,12 +66,16 @@ class FakePools:
         self._host_uuid = host_uuid
         self._nonce = nonce
         self._pools: dict[str, FakePool] = {}
+        self.on_change: Callable[[str], None] = lambda name: None
+        """Told the name of a pool that came or went."""
 
     def add(self, pool: FakePool) -> None:
         self._pools[pool.name] = pool
+        self.on_change(pool.name)
 
     def remove(self, name: str) -> None:
         self._pools.pop(name, None)
+        self.on_change(name)
 
     def __getitem__(self, name: str) -> FakePool:
         return self._pools[name]

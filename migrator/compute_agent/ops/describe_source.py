@@ -51,9 +51,17 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
             " with `migrator instance show`",
         )
     if request.kind == Kind.COLD:
-        return _offline(host, described)
+        return _with_cpu(host, _offline(host, described))
     _check(described)
-    return _facts(host, described, described.full_live_xml, described.disks)
+    return _with_cpu(host, _facts(host, described, described.full_live_xml, described.disks))
+
+
+def _with_cpu(host: AgentContext, facts: SourceFacts) -> SourceFacts:
+    """Its CPU written out, so that hosts can be left out before they are asked."""
+    if facts.cpu_xml is None:
+        return facts
+    known = host.hypervisor.written_out(facts.arch, facts.machine, facts.virt_type, facts.cpu_xml)
+    return msgspec.structs.replace(facts, cpu=known)
 
 
 def _offline(host: AgentContext, described: DomainDescription) -> SourceFacts:

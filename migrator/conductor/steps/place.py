@@ -11,7 +11,6 @@ from migrator.conductor.expectations import means_of
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
-    Move,
     check_pair,
     disk_wishes,
     nobody_fits,
@@ -21,6 +20,7 @@ from migrator.conductor.placement import (
 )
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
+from migrator.conductor.wanted import Move
 from migrator.errors import Transient
 from migrator.messages import PlannedVolume, SourceFacts
 from migrator.model import (

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from migrator.model import Refusal
 from migrator.scheduler.filters.capacity import memory, vcpus
+from migrator.scheduler.filters.cpu import cpu
 from migrator.scheduler.filters.groups import affinity, anti_affinity
 from migrator.scheduler.filters.host_ready import agent_alive, enabled
 from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
 from migrator.scheduler.filters.offers import described, machine, networks
 from migrator.scheduler.filters.slots import slots
+from migrator.scheduler.filters.storage import pool_bytes, pools
 from migrator.scheduler.snapshot import Candidate, Wanted
 
 Check = Callable[[Candidate, Wanted], Refusal | None]
@@ -52,7 +54,10 @@ FILTERS: tuple[Filter, ...] = (
     Filter("affinity", affinity, policy=True, asked=lambda wanted: bool(wanted.together)),
     Filter("anti_affinity", anti_affinity, policy=True, asked=lambda wanted: bool(wanted.apart)),
     Filter("machine", machine, policy=False, asked=lambda wanted: bool(wanted.machine)),
+    Filter("cpu", cpu, policy=False, asked=lambda wanted: wanted.cpu is not None),
     Filter("networks", networks, policy=False, asked=lambda wanted: bool(wanted.networks)),
+    Filter("pools", pools, policy=False, asked=lambda wanted: wanted.disks is not None),
+    Filter("pool_bytes", pool_bytes, policy=False, asked=lambda wanted: wanted.disks is not None),
     Filter("vcpus", vcpus, policy=True),
     Filter("memory", memory, policy=True),
     Filter("described", described, policy=False, asked=lambda wanted: wanted.particular),

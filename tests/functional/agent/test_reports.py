@@ -6,11 +6,16 @@ from migrator.compute_agent.ports import LifecycleEvent
 from migrator.errors import Transient
 from migrator.messages import DomainEvent, HostReport
 from migrator.model import DomainState, Reason
+from tests.fakes.hypervisor_pools import FakePool, FakeStorage
 from tests.functional.agent.world import World
 
 
 def from_host(world: World, host: str) -> list[HostReport]:
     return [report for report in world.reports.hosts if report.host == host]
+
+
+def pools_of(report: HostReport) -> tuple[str, ...]:
+    return () if report.facts is None else report.facts.pools
 
 
 def test_the_first_report_says_everything(world: World) -> None:
@@ -84,6 +89,12 @@ def test_a_change_is_told_with_an_event_and_not_with_the_whole_inventory(world: 
     beats = len(from_host(world, "h1"))
     world.until(lambda: len(from_host(world, "h1")) >= beats + 3)
     assert all(report.domains is None for report in from_host(world, "h1")[beats:])
+
+
+def test_a_pool_that_comes_is_told_of_without_waiting_for_the_next_full_look(world: World) -> None:
+    world.until(lambda: any(report.facts for report in from_host(world, "h2")))
+    world.h2.host.pools.add(FakePool("fast", FakeStorage()))
+    world.until(lambda: any("fast" in pools_of(report) for report in from_host(world, "h2")))
 
 
 def test_a_domain_that_is_gone_is_told_without_a_summary(world: World) -> None:

@@ -40,6 +40,8 @@ def service(tmp_path: Path, bus: Bus) -> Iterator[ServiceUnderTest]:
     with ServiceUnderTest(tmp_path, bus, settings=settings) as started:
         for host in started.fleet.hosts.values():
             host.pools.add(FakePool("local", FakeStorage(), "dir", "/local"))
+        for name in started.fleet.hosts:
+            until_known(started, name, "local")
         yield started
 
 
@@ -164,6 +166,7 @@ def test_a_strangers_volume_is_refused_and_survives(service: ServiceUnderTest, g
 def test_a_disk_goes_to_the_pool_that_was_asked_for(service: ServiceUnderTest, guest: str) -> None:
     fast = FakeStorage()
     service.host("h2").pools.add(FakePool("fast", fast, "dir", "/fast"))
+    until_known(service, "h2", "fast")
     ended = service.wait(service.migrate("web1", host="h2", disk_pools={"vda": "fast"}).id)
     assert ended.state == "completed", service.events(ended.id)
     assert real(fast.volumes) == {"web1-vda"}
@@ -212,6 +215,7 @@ def test_an_instances_disks_are_recorded_when_it_is_adopted_and_follow_it(
         ("vdc", "shared", "web1-vdc", "raw", 4 * MIB),
     ]
     service.host("h2").pools.add(FakePool("fast", FakeStorage(), "dir", "/fast"))
+    until_known(service, "h2", "fast")
     ended = service.wait(service.migrate("web1", host="h2", disk_pools={"vda": "fast"}).id)
     assert ended.state == "completed"
     assert [disk[1] for disk in recorded()] == ["fast", "local", "shared"]
@@ -255,10 +259,8 @@ def test_pools_are_listed_with_their_room_and_what_is_kept(
     service: ServiceUnderTest, guest: str
 ) -> None:
     service.host("h1").pools.add(FakePool("vg", FakeStorage(), "logical"))
-    for name in service.fleet.hosts:
-        service.stop_agent(name)
-        service.start_agent(name)
-    service.until(lambda: len(service.client.list_pools(Empty()).pools) == 5)
+    until_known(service, "h1", "vg")
+    assert len(service.client.list_pools(Empty()).pools) == 5
     (vg,) = service.client.show_pool(PoolRef(name="vg")).hosts
     assert (vg.host, vg.kind, vg.formats) == ("h1", "logical", ["raw"])
     assert vg.lacks
@@ -275,6 +277,32 @@ def test_pools_are_listed_with_their_room_and_what_is_kept(
     with pytest.raises(Refused) as refusal:
         service.client.show_pool(PoolRef(name="nope"))
     assert refusal.value.code == "pool.unknown"
+
+
+def test_hosts_without_the_pool_or_without_room_in_it_are_left_out_before_they_are_asked(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    service.host("h2").pools.add(FakePool("fast", FakeStorage(capacity=100 * MIB), "dir", "/fast"))
+    until_known(service, "h2", "fast")
+    service.host("h2").fails["write_pool_identity"] = AssertionError("was asked")
+    told = {}
+    for pool in ("fast", "nope"):
+        wish = {"vda": pool, "vdb": pool}
+        (verdict,) = service.client.dry_run(
+            Migrate(instance="web1", host="h2", disk_pools=wish)
+        ).hosts
+        told[pool] = [(refusal.filter, refusal.code) for refusal in verdict.refusals]
+    assert told == {"fast": [("pool_bytes", "pool.full")], "nope": [("pools", "pool.missing")]}
+
+
+def until_known(service: ServiceUnderTest, host: str, pool: str) -> None:
+    """A conductor has heard of it."""
+    service.until(
+        lambda: (
+            (host, pool)
+            in [(each.host, each.name) for each in service.client.list_pools(Empty()).pools]
+        )
+    )
 
 
 def refused(service: ServiceUnderTest, **fields: Any) -> Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,17 +11,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.errors import CODES
-from migrator.model import HostState, ResourceRequest, Wishes
+from migrator.messages import DiskFacts
+from migrator.model import DiskFormat, HostState, PoolFacts, ResourceRequest, Wishes
 from migrator.scheduler.filters import FILTERS
 from migrator.scheduler.filters.capacity import memory, vcpus
+from migrator.scheduler.filters.cpu import cpu
 from migrator.scheduler.filters.groups import affinity, anti_affinity
 from migrator.scheduler.filters.host_ready import agent_alive, enabled
 from migrator.scheduler.filters.labels import forbidden_tags, tags, zone
 from migrator.scheduler.filters.not_source import not_source
 from migrator.scheduler.filters.offers import machine, networks
+from migrator.scheduler.filters.storage import pool_bytes, pools
 from migrator.scheduler.fit import need
-from migrator.scheduler.snapshot import Candidate, Capacity, Wanted, capacity
+from migrator.scheduler.snapshot import (
+    Candidate,
+    Capacity,
+    Wanted,
+    WantedCpu,
+    WantedDisks,
+    capacity,
+)
+from migrator.storage.plan import DiskWishes
 from tests.unit.examples import FACTS, a_candidate, a_host
+
+GIB = 1024**3
+
+
+def a_pool(name: str, **changes: Any) -> PoolFacts:
+    pool = PoolFacts(
+        name, "dir", "", f"/{name}", None, 100 * GIB, 0, 100 * GIB, (DiskFormat.RAW,), ("no other",)
+    )
+    return replace(pool, **changes)
+
+
+def a_disk(target: str, pool: str) -> DiskFacts:
+    """Of two GiB."""
+    return DiskFacts(
+        target=target,
+        device="disk",
+        source_type="volume",
+        pool=pool,
+        volume=f"web-{target}",
+        cache="none",
+        virtual_size=2 * GIB,
+    )
+
 
 WANTED = Wanted(source="h1", vcpus=2, memory_mib=512)
 SILENT = a_host("h2", alive=False, why_down="no report for 31 s", facts=None)
@@ -90,7 +125,10 @@ def test_only_wishes_may_be_passed_over_and_never_safety() -> None:
         "not_source",
         "agent_alive",
         "machine",
+        "cpu",
         "networks",
+        "pools",
+        "pool_bytes",
         "described",
         "slots",
     ]
@@ -104,6 +142,8 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         incoming=2,
         instances=frozenset({"enemy"}),
         machines={("x86_64", "kvm"): frozenset({"pc"})},
+        cpus={("x86_64", "kvm"): frozenset({"sse2"})},
+        pools={"slow": a_pool("slow", available=0)},
     )
     wanted = Wanted(
         source="h1",
@@ -112,6 +152,12 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         arch="x86_64",
         virt_type="kvm",
         machine="pc-q35-9.0",
+        cpu=WantedCpu(frozenset({"avx", "sse2"}), frozenset({"avx"}), 0),
+        disks=WantedDisks(
+            [a_disk("vda", "fast"), a_disk("vdb", "fast")],
+            {"fast": a_pool("fast")},
+            DiskWishes({"vdb": "slow"}),
+        ),
         networks=("storage",),
         most_incoming=2,
         wishes=Wishes(tags=("ssd",), forbidden_tags=("old",), zone="row-1"),
@@ -124,6 +170,88 @@ def test_a_refusal_bears_the_name_of_its_filter() -> None:
         refusal = rule.check(hopeless, wanted)
         assert refusal is not None
         assert refusal.filter == rule.name
+
+
+def test_a_cpu_is_judged_by_the_features_a_host_tells() -> None:
+    host = a_candidate("h2", cpus={("x86_64", "kvm"): frozenset({"aes", "sse2"})})
+    guest = WantedCpu(frozenset({"aes", "avx", "sse2"}), frozenset({"aes"}), 0)
+
+    def judged(**changes: Any) -> Any:
+        values: dict[str, Any] = {"arch": "x86_64", "virt_type": "kvm", "cpu": guest, **changes}
+        return cpu(host, replace(WANTED, **values))
+
+    assert judged().code == "cpu.incompatible"
+    assert judged().facts == {"features": ["avx"]}
+    assert judged(cpu=None) is None
+    assert judged(virt_type="qemu") is None
+    # A libvirt that is newer than the host's may count more to the model than the host knows of.
+    newer = FACTS.libvirt_version + 1
+    assert judged(cpu=replace(guest, written_by=newer)) is None
+    named = replace(guest, named=frozenset({"avx"}), written_by=newer)
+    assert judged(cpu=named).code == "cpu.incompatible"
+
+
+def test_a_long_list_of_features_is_cut_in_the_sentence_and_whole_in_the_facts() -> None:
+    host = a_candidate("h2", cpus={("x86_64", "kvm"): frozenset()})
+    features = frozenset(f"f{number:02}" for number in range(20))
+    wanted = replace(
+        WANTED, arch="x86_64", virt_type="kvm", cpu=WantedCpu(features, frozenset(), 0)
+    )
+    refusal = cpu(host, wanted)
+    assert refusal is not None
+    assert "f11 and 8 more" in refusal.message
+    assert refusal.facts["features"] == sorted(features)
+
+
+@pytest.mark.parametrize(
+    ("there", "wishes", "told"),
+    [
+        # The same name and kind may be the same storage: that is for the agents to say.
+        ({"fast": a_pool("fast", available=0)}, {}, []),
+        (None, {}, []),
+        ({}, {}, [("pools", "pool.missing")]),
+        ({"fast": a_pool("fast", kind="logical", available=10 * GIB)}, {}, []),
+        (
+            {"fast": a_pool("fast", kind="logical", available=GIB)},
+            {},
+            [("pool_bytes", "pool.full")],
+        ),
+        ({"slow": a_pool("slow")}, {}, [("pools", "pool.missing")]),
+        # One of the same class stands in for it, or for all disks that have to go there.
+        ({"quick": a_pool("quick")}, {}, []),
+        ({"quick": a_pool("quick", available=4 * GIB - 1)}, {}, [("pool_bytes", "pool.full")]),
+        ({"fast": a_pool("fast"), "slow": a_pool("slow")}, {"vda": "slow"}, []),
+        ({"fast": a_pool("fast")}, {"vda": "slow"}, [("pools", "pool.missing")]),
+        (
+            {"fast": a_pool("fast"), "slow": a_pool("slow", available=3 * GIB)},
+            {"vda": "slow"},
+            [("pool_bytes", "pool.full")],
+        ),
+        (
+            {"fast": a_pool("fast"), "slow": a_pool("slow", formats=(DiskFormat.QCOW2,))},
+            {"vda": "slow"},
+            [("pools", "pool.cannot")],
+        ),
+    ],
+)
+def test_every_disk_needs_a_pool_and_room_there(
+    there: Any, wishes: dict[str, str], told: list[tuple[str, str]]
+) -> None:
+    wanted = replace(
+        WANTED,
+        disks=WantedDisks(
+            disks=[a_disk("vda", "fast"), a_disk("vdb", "fast")],
+            pools={"fast": a_pool("fast")},
+            wishes=DiskWishes(wishes),
+            # Two more GiB are promised to others in it: a disk of two fits in four.
+            held={"h2": {"slow": 2 * GIB}, "h3": {"quick": 99 * GIB}},
+            classes={"fast": "quick", "quick": "quick", "slow": "slow"},
+        ),
+    )
+    refusals = [check(a_candidate("h2", pools=there), wanted) for check in (pools, pool_bytes)]
+    said = [refusal for refusal in refusals if refusal is not None]
+    assert [(refusal.filter, refusal.code) for refusal in said] == told
+    assert all(refusal.message.startswith("h2: ") for refusal in said)
 
 
 amounts = st.integers(0, 64)
