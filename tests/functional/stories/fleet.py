@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from migrator.compute_agent.agent import Agent
-from migrator.compute_agent.rpcapi import AgentClient
+from migrator.compute_agent.rpcapi import AgentApi, AgentClient
 from migrator.compute_agent.settings import AgentSettings
 from migrator.conductor.conductor import Conductor, Outside
 from migrator.conductor.ports import Stores
@@ -45,7 +45,7 @@ from migrator.states import TERMINAL
 from migrator.threads import SystemClock, Threads
 from tests.fakes.hypervisor import FAST, FakeDisk, FakeFleet, FakeGuest, FakeHypervisor
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 class ServiceUnderTest:
@@ -73,6 +73,8 @@ class ServiceUnderTest:
         self.agents: dict[str, tuple[Agent, Any]] = {}
         self.wrap_stores: Callable[[Stores], Stores] = lambda stores: stores
         """Puts faults between the conductor and its database."""
+        self.wrap_agents: Callable[[AgentApi], AgentApi] = lambda agents: agents
+        """Puts faults between the conductor and the agents."""
         self.patience = Patience(self.settings.host_down_s, todo_lease_s)
         self.client = ConductorClient(bus)
 
@@ -99,7 +101,8 @@ class ServiceUnderTest:
 
     def start_conductor(self) -> None:
         stores = self.wrap_stores(open_stores(self.database, self.clock.now, self.patience))
-        outside = Outside(AgentClient(self.bus), self.client, self.clock, self.concurrency)
+        agents = self.wrap_agents(AgentClient(self.bus))
+        outside = Outside(agents, self.client, self.clock, self.concurrency)
         self.conductor = Conductor(self.settings, stores, outside)
         self._server = self.bus.server(
             CONDUCTOR_TOPIC, self.settings.name, CONDUCTOR_METHODS, self.conductor.endpoint
