@@ -40,8 +40,14 @@ def transfer(uri: str, instance_id: str, plan: TransferPlan) -> None:
 
 
 RESUME = ("postcopy", "postcopy_resume")
-STILL_CALLED = ("actively monitored", "still running", "another migration job")
-"""In libvirt's words: whoever started the transfer is still in its call, or QEMU has not stopped yet."""
+STILL_CALLED = (
+    "actively monitored",
+    "still running",
+    "another migration job",
+    "already in progress",
+)
+"""In libvirt's words: whoever started the transfer, or tried to resume it before, is still in its call,
+or QEMU has not stopped yet."""
 
 
 def resume_postcopy(uri: str, instance_id: str, plan: TransferPlan) -> None:

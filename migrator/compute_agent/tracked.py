@@ -25,19 +25,25 @@ ITERATION = "iteration"
 """In a monitor's mailbox: libvirt says that a pass over the memory begins."""
 
 
+RESUMING_HANGS_S = 150.0
+"""libvirt connects to the destination's QEMU itself, and TCP gives an address up after up to 127 s."""
+
+
 @dataclass
 class Resumption:
-    """One try to let a broken post-copy go on."""
+    """One try to let a broken post-copy go on. Times in seconds of the monotonic clock."""
 
+    begun_at: float
     over: bool = False
     error: MigratorError | None = None
     told: bool = False
     """Whoever asked knows how it failed."""
 
-    @property
-    def unsettled(self) -> bool:
-        """Under way, or failed and nobody knows yet."""
-        return not self.over or (self.error is not None and not self.told)
+    def unsettled(self, at: float) -> bool:
+        """Under way, or failed and nobody knows yet. One whose call hangs is left to its thread."""
+        if self.over:
+            return self.error is not None and not self.told
+        return at - self.begun_at < RESUMING_HANGS_S
 
 
 class Tracked:
@@ -77,8 +83,8 @@ class Tracked:
         self.restart_with: tuple[str, ...] = ()
         """It was ended so that it can be started again with these flags."""
         self.resumption: Resumption | None = None
-        self.broken = False
-        """libvirt calls its post-copy failed."""
+        self.stalled = False
+        """Its post-copy carries no page."""
         self.forced_by = ""
         """The rule by which a force-complete was carried out."""
         self.decisions = 0
@@ -179,6 +185,7 @@ class Tracked:
             abort_requested=self.aborting,
             paused_by_user=self.paused_by_user,
             restart_with=list(self.restart_with),
+            stalled=self.stalled,
         )
 
 

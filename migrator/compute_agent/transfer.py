@@ -93,13 +93,15 @@ class Transfers:
 
     def resume(self, request: ResumePostcopy, mark: AttemptMark) -> Resumption:
         """Let a broken post-copy go on, in a worker of its own. One at a time: libvirt may take minutes
-        to find that an address cannot be reached, and its failure is heard before the next begins."""
+        to find that an address cannot be reached, and its failure is heard before the next begins. A
+        call that hangs for longer holds nobody up: libvirt refuses the next one while it has to."""
         transfer = self.adopt(request.instance_id, mark)
+        now = self._ports.clock.monotonic()
         with self._lock:
             running = transfer.resumption
-            if running is not None and running.unsettled:
+            if running is not None and running.unsettled(now):
                 return running
-            transfer.resumption = resumption = Resumption()
+            transfer.resumption = resumption = Resumption(now)
         self._spawn("rescue", transfer, lambda: self._resume(transfer, resumption, request.plan))
         return resumption
 

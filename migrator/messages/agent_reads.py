@@ -195,6 +195,8 @@ class TransferView(Message, frozen=True):
     """Somebody paused the guest while it moved. libvirt forgets that: it runs once it has arrived."""
     restart_with: list[str] = msgspec.field(default_factory=list)
     """It was ended to be started again with these flags."""
+    stalled: bool = False
+    """It is in post-copy, and no page has arrived for a while."""
 
 
 class Inspected(Message, frozen=True):

@@ -79,6 +79,8 @@ class ResumePostcopy(Command, frozen=True):
     """Let a broken post-copy go on; over other addresses if the plan says so."""
 
     plan: TransferPlan
+    break_off: bool = False
+    """The destination knows that the connection is dead: end the source's half of it first."""
 
 
 class PostcopyResumed(Message, frozen=True):

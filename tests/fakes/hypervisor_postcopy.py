@@ -45,6 +45,8 @@ class FakePostcopy:
         self.pages = Pages.FLOW
         self.called = True
         """Somebody waits in libvirt's call."""
+        self.dead_there = False
+        """The destination knows that the connection is dead; the source does not."""
         self._left_s = self.fleet.timing.copy_s
         self._whole_s = max(self._left_s, 1e-9)
         self._inbox = self.fleet.concurrency.inbox()
@@ -81,6 +83,7 @@ class FakePostcopy:
         if self.fleet.stalled:
             raise Broken("transfer.failed", "unable to connect to the destination's QEMU")
         self.called = True
+        self.dead_there = False
         self.pages = Pages.FLOW
         self._say(Reason.POSTCOPY, "postcopy")
         self._say_there(Reason.POSTCOPY, "postcopy")
@@ -116,13 +119,17 @@ class FakePostcopy:
     def _flows(self) -> bool:
         """Under a speed limit they come too slowly to count."""
         limited = bool(self.transfer.postcopy_speed_mib_s)
-        return self.pages is Pages.FLOW and not (self.fleet.stalled or limited)
+        still = self.fleet.stalled or limited or self.dead_there
+        return self.pages is Pages.FLOW and not still
 
     def _take(self, signal: Signal) -> None:
         match signal:
             case Signal.PAUSE_POSTCOPY if self.pages is Pages.FLOW:
                 self.pages = Pages.BROKEN
                 self._say(Reason.POSTCOPY_FAILED, "postcopy_failed")
+            case Signal.PEER_NOTICED:
+                self.dead_there = True
+                self._say_there(Reason.POSTCOPY_FAILED, "postcopy_failed")
             case Signal.PEER_CLOSED:
                 self._say(Reason.POSTCOPY_FAILED, "postcopy_failed")
                 self._return(Broken("transfer.failed", "internal error: client socket is closed"))

@@ -47,4 +47,5 @@ class Signal(enum.Enum):
     CUT = "client socket is closed"
     START_POSTCOPY = "the guest is to run at the destination now"
     PAUSE_POSTCOPY = "post-copy is broken on purpose"
+    PEER_NOTICED = "the destination's QEMU has found its connection dead"
     LINK = "the link for memory was cut, or is back"

@@ -58,18 +58,6 @@ class Actor:
             self.tell(action.name, action.rule, at, result, {**action.facts, **_numbers(action)})
         return taken
 
-    def pause_postcopy(self, at: float, facts: Mapping[str, float]) -> bool:
-        """Break it on purpose."""
-        try:
-            taken = self._ports.hypervisor.pause_postcopy(self._transfer.instance_id)
-        except MigratorError as error:
-            LOG.warning("%s: a stalled post-copy cannot be paused: %s", self._transfer, error)
-            self.tell("pause_postcopy", "pages_stopped", at, f"failed: {error}", facts)
-            return False
-        result = AGREED if taken else REFUSED
-        self.tell("pause_postcopy", "pages_stopped", at, result, facts)
-        return taken
-
     def tell(
         self, name: str, rule: str, at: float, result: str, facts: Mapping[str, float]
     ) -> None:

@@ -32,7 +32,7 @@ from migrator.compute_agent.trace import TraceSender
 from migrator.compute_agent.tracked import ITERATION, Tracked
 from migrator.errors import MigratorError
 from migrator.messages import TransferProgress
-from migrator.model import DomainState, JobSample, Phase, Reason
+from migrator.model import DomainState, JobSample, Phase
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ GONE_READINGS = 2
 """Readings without a job until an adopted transfer counts as over: one may fall between two phases."""
 ABORT_AGAIN_S = 5.0
 USER_PAUSE = "user_pause"
+WATCH = "watch_postcopy"
 
 
 class Monitor:
@@ -96,7 +97,6 @@ class Monitor:
             return None
         self._blind = False
         paused = view.state is DomainState.PAUSED
-        self._transfer.broken = paused and view.reason is Reason.POSTCOPY_FAILED
         return Reading(
             at=self._ports.clock.monotonic(),
             job=view.job,
@@ -137,14 +137,23 @@ class Monitor:
     def _guard(self, reading: Reading) -> None:
         """Against what would hang for ever."""
         facts = facts_of(self._flow, reading)
-        if pages_stopped(self._flow, reading, self._transfer.broken):
-            if self._actor.pause_postcopy(reading.at, facts):
-                self._flow = replace(self._flow, paused_at=reading.at)
-        elif nothing_moves(self._flow, reading):
+        self._watch_pages(reading)
+        if nothing_moves(self._flow, reading):
             since = None if self._gave_up_at is None else reading.at - self._gave_up_at
             if since is None or since >= ABORT_AGAIN_S:
                 self._gave_up_at = reading.at
                 self._do(Abort("nothing_moves", facts), reading)
+
+    def _watch_pages(self, reading: Reading) -> None:
+        """A post-copy that stands still waits for its connection; the conductor shows it."""
+        stalled = pages_stopped(self._flow, reading)
+        if stalled == self._transfer.stalled:
+            return
+        self._transfer.stalled = stalled
+        if reading.postcopy and reading.job is not None:
+            result = "waits for packets to pass" if stalled else "pages flow again"
+            facts = facts_of(self._flow, reading)
+            self._actor.tell(WATCH, "pages_stopped", reading.at, result, facts)
 
     def _notice_pause(self, reading: Reading) -> None:
         """A user's pause is carried to the destination by nobody but us: libvirt would run the guest."""

@@ -1,6 +1,7 @@
 """When did the transfer last move? Pure.
 
-libvirt waits for ever for a destination's QEMU that hangs, and in post-copy for a link that is cut.
+libvirt waits for ever for a destination's QEMU that hangs, and in post-copy for a link that is cut. The
+first is given up here. The second is only told: see :func:`pages_stopped`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ from migrator.model import JobSample
 NOTHING_MOVES_S = 20.0
 """Without one byte in pre-copy: longer than TCP takes after a cut of 10 s (13 s seen), short enough to
 be rid of a QEMU that hangs within a minute. Giving up costs one more try, nothing else."""
-PAGES_STOPPED_S = 10.0
-"""Without one page in post-copy: the guest stands still meanwhile. TCP comes back by itself after a
-shorter cut."""
-PAUSE_AGAIN_S = 5.0
-"""Until a pause that libvirt took and that shows no effect is asked for again."""
+PAGES_STOPPED_S = 8.0
+"""Without one page in post-copy: the guest stands still meanwhile. With the conductor's own looks it is
+shown within 15 s."""
 BIG = 1.5
 SMALL = 1 << 20
 """A source that stops for the switch has no more left than BIG times what fits, and these bytes."""
@@ -34,8 +33,6 @@ class Flow:
 
     at: float | None = None
     counters: tuple[int, ...] = ()
-    paused_at: float | None = None
-    """libvirt took the last pause of a post-copy then."""
 
     def silent_s(self, at: float) -> float:
         """Seconds without a change; 0 before anything has moved."""
@@ -46,11 +43,11 @@ def follow(flow: Flow, reading: Reading) -> Flow:
     """What is known after one more look."""
     job = reading.job
     if job is None or not (job.memory_total or job.disk_total):
-        return Flow(paused_at=flow.paused_at)
+        return Flow()
     counters = _counters(job)
     if counters == flow.counters and flow.at is not None:
         return flow
-    return Flow(reading.at, counters, flow.paused_at)
+    return Flow(reading.at, counters)
 
 
 def nothing_moves(flow: Flow, reading: Reading) -> bool:
@@ -59,14 +56,15 @@ def nothing_moves(flow: Flow, reading: Reading) -> bool:
     return copying and flow.silent_s(reading.at) >= NOTHING_MOVES_S
 
 
-def pages_stopped(flow: Flow, reading: Reading, broken: bool) -> bool:
-    """A post-copy that has to be broken so that it can be resumed.
+def pages_stopped(flow: Flow, reading: Reading) -> bool:
+    """A post-copy whose connection carries nothing, whatever libvirt calls it.
 
-    :param broken: libvirt calls it failed already, which it also does while pages flow.
+    It is left alone: TCP goes on by itself once packets pass, and breaking it on purpose gains nothing,
+    for the destination's QEMU notices that by the same packets. It may even cost the guest: a thread of
+    that QEMU that waits for a page and holds QEMU's global lock then waits for ever, because libvirt
+    has to ask that very QEMU, which does not answer meanwhile, before it can connect the two again.
     """
     if not reading.postcopy or reading.job is None:
-        return False
-    if flow.paused_at is not None and (broken or reading.at - flow.paused_at < PAUSE_AGAIN_S):
         return False
     return flow.silent_s(reading.at) >= PAGES_STOPPED_S
 

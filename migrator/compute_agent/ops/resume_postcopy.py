@@ -12,6 +12,7 @@ from migrator.messages import PostcopyResumed, ResumePostcopy
 from migrator.model import DomainState, DomainView, Reason
 
 POLL_S = 0.1
+BREAK_S = 5.0
 
 
 def run(host: AgentContext, request: ResumePostcopy) -> PostcopyResumed:
@@ -31,6 +32,8 @@ def run(host: AgentContext, request: ResumePostcopy) -> PostcopyResumed:
     refusal = refuse_stream(request.plan.flags, host.settings.encryption)
     if refusal is not None:
         raise Refused(refusal.code, refusal.message)
+    if request.break_off and _is_split(view):
+        view = _break_off(host, request)
     if not _is_broken(view):
         return PostcopyResumed(view=view)
     assert view.mark is not None
@@ -50,6 +53,20 @@ def run(host: AgentContext, request: ResumePostcopy) -> PostcopyResumed:
     return PostcopyResumed(view=flowing)
 
 
+def _break_off(host: AgentContext, request: ResumePostcopy) -> DomainView:
+    """Its other end is dead already: nothing is lost by it. :raises Transient: ``guest.busy``"""
+    host.hypervisor.pause_postcopy(request.instance_id)
+
+    def broken() -> DomainView | None:
+        seen = host.hypervisor.view(request.instance_id)
+        return None if _is_split(seen) else seen
+
+    seen = poll(host.clock, BREAK_S, POLL_S, broken)
+    if seen is None:
+        raise Transient("guest.busy", "the source's QEMU has not let go of the dead connection yet")
+    return seen
+
+
 def _check(call: Resumption) -> None:
     if call.error is None:
         return
@@ -57,6 +74,10 @@ def _check(call: Resumption) -> None:
     if isinstance(call.error, Transient):
         raise call.error
     raise Transient("libvirt.error", f"post-copy cannot go on yet: {call.error.message}")
+
+
+def _is_split(view: DomainView) -> bool:
+    return view.state is DomainState.PAUSED and view.reason is Reason.POSTCOPY
 
 
 def _is_broken(view: DomainView) -> bool:

@@ -157,12 +157,11 @@ class AwaitTransfer(Step):
             destination.view if destination else None,
             seen.ended or nobody_runs_it,
         )
-        judgement = _by_its_pages(
-            judgement,
-            flows(seen.rescue, view, run.context.clock.monotonic())
-            if judgement.source in SPLIT
-            else None,
-        )
+        if judgement.source in SPLIT and judgement.verdict in PAGES_TELL:
+            flowing = flows(seen.rescue, view, run.context.clock.monotonic())
+            stalled = transfer is not None and transfer.stalled
+            paused = run.migration.state is MigrationState.POSTCOPY_PAUSED
+            judgement = _by_its_pages(judgement, flowing, stalled or paused)
         return self._conclude(run, results, seen, judgement)
 
     def _conclude(
@@ -200,7 +199,7 @@ class AwaitTransfer(Step):
                 go_on(run, seen.rescue, judgement.why)
             case Verdict.POSTCOPY_PAUSED:
                 interrupt(run, seen.rescue, judgement)
-                try_rescue(run, seen.rescue, results)
+                try_rescue(run, seen.rescue, results, judgement)
             case _ if is_lost(run, seen.rescue):
                 return lose(run, seen.rescue, judgement, results)
         return None
@@ -248,16 +247,18 @@ class AwaitTransfer(Step):
             seen.ended = seen.ended or answer.result == "aborted"
 
 
-def _by_its_pages(judgement: Judgement, flowing: bool | None) -> Judgement:
-    """libvirt says "failed" of a post-copy whose pages still flow, when a daemon died, and says it of
-    one that was broken on purpose: the pages tell which."""
-    if judgement.source is not Side.POSTCOPY_FAILED or judgement.verdict not in PAGES_TELL:
-        return judgement
-    if flowing is None:
-        return judgement
+def _by_its_pages(judgement: Judgement, flowing: bool | None, doubtful: bool) -> Judgement:
+    """libvirt says "failed" of a post-copy whose pages still flow, when a daemon died, and sees nothing
+    in one whose link is cut: the pages tell which.
+
+    :param doubtful: its agent has seen no page for a while, or none came at the last look.
+    """
+    called_failed = Side.POSTCOPY_FAILED in (judgement.source, judgement.destination)
     if flowing:
         return replace(judgement, verdict=Verdict.POSTCOPY, why="pages still flow")
-    return replace(judgement, verdict=Verdict.POSTCOPY_PAUSED, why="pages do not flow")
+    if doubtful or (called_failed and flowing is False):
+        return replace(judgement, verdict=Verdict.POSTCOPY_PAUSED, why="pages do not flow")
+    return judgement
 
 
 def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:

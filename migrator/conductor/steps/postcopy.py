@@ -33,6 +33,8 @@ SURE_S = 4.0
 """A loss is believed when it is seen this long: twice what a source needs to go after the last page."""
 APART_S = 1.5
 """Without a page between two looks: they do not flow. The slowest post-copy sends one in a few ms."""
+HANGS_S = 60.0
+"""A QEMU that can answer has done so by then, and one that has to notice a dead connection has."""
 MIB = 1 << 20
 
 
@@ -45,6 +47,8 @@ class Rescue:
     next_at: float = 0.0
     waits_for: str = ""
     """The code of what it was last told to wait for."""
+    hangs_since: float | None = None
+    """libvirt has not answered a try since then."""
     lost_since: float | None = None
     remaining: int | None = None
     """Bytes at the look that last showed fewer than before."""
@@ -86,7 +90,7 @@ def go_on(run: Run, rescue: Rescue, why: str) -> None:
         tried = f" after {rescue.tries} tries" if rescue.tries else ""
         run.move(MigrationState.POSTCOPY, f"pages flow again{tried}", attention=None)
         rescue.tries = rescue.failed = 0
-        rescue.next_at = 0.0
+        rescue.next_at, rescue.hangs_since = 0.0, None
 
 
 def interrupt(run: Run, rescue: Rescue, judgement: Judgement) -> None:
@@ -94,24 +98,33 @@ def interrupt(run: Run, rescue: Rescue, judgement: Judgement) -> None:
     begin(run, judgement.why)
     rescue.lost_since = None
     if run.migration.state is MigrationState.POSTCOPY:
-        text = (
-            f"post-copy is interrupted: {run.migration.instance_name} waits on {run.destination} for"
-            f" memory that is still on {run.source}; it goes on when the hosts reach each other again"
-        )
+        text = _waiting(run) + "; it goes on when the hosts reach each other again"
         run.move(MigrationState.POSTCOPY_PAUSED, judgement.why, attention=text)
 
 
-def try_rescue(run: Run, rescue: Rescue, results: Results) -> None:
-    """One try, when it is due: over the addresses for memory, and every other time, when the first
-    tries have failed, over the control addresses."""
+def _waiting(run: Run) -> str:
+    return (
+        f"post-copy is interrupted: {run.migration.instance_name} waits on {run.destination} for"
+        f" memory that is still on {run.source}"
+    )
+
+
+def try_rescue(run: Run, rescue: Rescue, results: Results, judgement: Judgement) -> None:
+    """One try, when it is due and a QEMU has given the connection up: over the addresses for memory,
+    and every other time, when the first tries have failed, over the control addresses.
+
+    While both still have the connection it goes on by itself as soon as packets pass."""
     now = run.context.clock.monotonic()
     if run.migration.state is not MigrationState.POSTCOPY_PAUSED or now < rescue.next_at:
+        return
+    if Side.POSTCOPY_FAILED not in (judgement.source, judgement.destination):
         return
     rescue.tries += 1
     plan, plane = _next_plan(run, rescue, results)
     request = ResumePostcopy(
         **run.head(run.source, f"rescue-{rescue.tries}-{int(now * 1000)}", RESUME_DEADLINE_S),
         plan=plan,
+        break_off=judgement.destination is Side.POSTCOPY_FAILED,
     )
     try:
         send(run.source, run.context.agents.resume_postcopy, request)
@@ -131,6 +144,7 @@ def _next_plan(run: Run, rescue: Rescue, results: Results) -> tuple[TransferPlan
 
 def _again_later(run: Run, rescue: Rescue, plane: str, error: MigratorError) -> None:
     now = run.context.clock.monotonic()
+    _note_hanging(run, rescue, error, now)
     if error.code in STILL_AT_IT:
         rescue.next_at = now + BUSY_S
         if error.code != rescue.waits_for:
@@ -145,6 +159,22 @@ def _again_later(run: Run, rescue: Rescue, plane: str, error: MigratorError) -> 
         f"post-copy could not go on over the {plane}: {error.message}; next try in {pause:.0f} s",
         code=error.code,
     )
+
+
+def _note_hanging(run: Run, rescue: Rescue, error: MigratorError, now: float) -> None:
+    """libvirt asks the destination's QEMU before it connects the two; a QEMU one of whose threads waits
+    for a page with QEMU's lock in hand does not answer."""
+    if error.code not in ("libvirt.timeout", "guest.busy"):
+        rescue.hangs_since = None
+    elif rescue.hangs_since is None:
+        rescue.hangs_since = now
+    elif now - rescue.hangs_since >= HANGS_S:
+        text = (
+            f"{_waiting(run)}, and libvirt waits for the QEMU on {run.destination} to answer before it"
+            " can connect them again; it is tried on"
+        )
+        if run.migration.attention != text:
+            run.update(attention=text)
 
 
 def is_lost(run: Run, rescue: Rescue) -> bool:

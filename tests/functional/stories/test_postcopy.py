@@ -10,6 +10,7 @@ from migrator.errors import Refused
 from migrator.messages import AbortMigration, ForceComplete, RescueMigration, Tune
 from migrator.model import Reason
 from migrator.rpc import Bus
+from tests.fakes.hypervisor_signals import Signal
 from tests.functional.stories.fleet import ServiceUnderTest
 
 
@@ -76,6 +77,39 @@ def test_a_broken_post_copy_is_shown_and_goes_on_once_the_destination_has_notice
         assert "interrupted" in shown.needs_attention
         assert service.show_instance("web1").host == "h2"
         assert service.client.rescue(RescueMigration(id=moving)).result == "accepted"
+        service.fleet.stall(False)
+        ended = service.wait(moving)
+        assert (ended.state, ended.needs_attention) == ("completed", None)
+        assert "resume_postcopy" in [action.action for action in ended.actions]
+        assert service.running_on(guest) == ["h2"]
+
+
+def test_a_post_copy_whose_link_is_cut_is_shown_and_left_to_its_connection(
+    tmp_path: Path, bus: Bus
+) -> None:
+    with ServiceUnderTest(tmp_path, bus) as service:
+        guest, moving = split(service)
+        service.wait_for_state(moving, "postcopy_paused")
+        shown = service.show(moving)
+        assert shown.needs_attention is not None
+        assert "interrupted" in shown.needs_attention
+        assert service.client.rescue(RescueMigration(id=moving)).result == "accepted"
+        assert service.host("h1").view(guest).reason is Reason.POSTCOPY, "nobody has broken it"
+        service.fleet.stall(False)
+        ended = service.wait(moving)
+        assert (ended.state, ended.needs_attention) == ("completed", None)
+        told = [each.result for each in ended.actions if each.action == "watch_postcopy"]
+        assert told[0] == "waits for packets to pass"
+        assert "resume_postcopy" not in [action.action for action in ended.actions]
+
+
+def test_a_connection_that_only_the_destination_knows_to_be_dead_is_made_anew(
+    tmp_path: Path, bus: Bus
+) -> None:
+    with ServiceUnderTest(tmp_path, bus) as service:
+        guest, moving = split(service)
+        service.fleet.signal(Signal.PEER_NOTICED)
+        service.wait_for_state(moving, "postcopy_paused")
         service.fleet.stall(False)
         ended = service.wait(moving)
         assert (ended.state, ended.needs_attention) == ("completed", None)
