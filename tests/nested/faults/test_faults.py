@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.nested.faults.matrix import CASES, FROZEN_S, HURRIED, MOMENTS, SAMPLE, Case
-from tests.nested.lab import SLOWLY, Lab, Moving
+from tests.nested.faults.results import Result, keeping
+from tests.nested.lab import SLOWLY, Document, Lab, Moving
 from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.broker]
@@ -32,7 +33,16 @@ def chosen() -> Iterator[Case]:
 
 @pytest.mark.parametrize("case", [*chosen()], ids=str)
 def test_the_rules_hold_after_a_fault(case: Case, broker_lab: Lab, broker_roamer: str) -> None:
-    lab, guest = broker_lab, broker_roamer
+    with keeping(
+        Result(str(case), case.verb, case.victim.name, case.moment, case.victim.ours)
+    ) as result:
+        play(case, broker_lab, broker_roamer, result)
+        verify(broker_lab)
+        result.has_settled()
+
+
+def play(case: Case, lab: Lab, guest: str, result: Result) -> None:
+    """The fault, and how the migration ends."""
     source = lab.home_of(guest)
     destination = lab.other(source)
     moving = lab.migrate(guest, destination, *SLOWLY)
@@ -44,24 +54,27 @@ def test_the_rules_hold_after_a_fault(case: Case, broker_lab: Lab, broker_roamer
     hit = lab.tool(case.verb, *words, check=False)
     if hit.status != 0 and case.may_kill_the_guest:
         moving.until_ended()  # it was faster: nothing was there to be hurt any more
+        result.is_back()
     else:
         assert hit.status == 0, hit.err
-        mend(lab, case, words)
-    finish(lab, case, moving, guest)
-    verify(lab)
+        mend(lab, case, words, result)
+    ended = finish(lab, case, moving, guest)
+    result.has_ended(ended["state"], ended["error_code"])
 
 
-def mend(lab: Lab, case: Case, words: list[str]) -> None:
+def mend(lab: Lab, case: Case, words: list[str], result: Result) -> None:
     """Start again what died, or let go on what stood still."""
     if case.verb == "stop":
         time.sleep(FROZEN_S)
+        result.is_back()
         lab.tool("cont", *words, check=False)
     else:
+        result.is_back()
         lab.up()
 
 
-def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> None:
-    """How it ended must be one of the ways such a fault may end."""
+def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
+    """How it ended; that must be one of the ways such a fault may end."""
     for host in lab.hosts:
         # Nothing to hurry where it has ended, or never began.
         lab.virsh(host, "migrate-setspeed", guest, "10000", check=False)
@@ -72,3 +85,4 @@ def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> None:
     if not alive:
         assert ended["state"] == "completed" or ended["error_code"] == "guest.died", ended
         lab.discard(guest)
+    return ended
