@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 
 REPORT_S = 1.0
 REPORT_AGAIN_S = 0.5
-REPORT_AGAIN_MOST_S = 30.0
+REPORT_AGAIN_MOST_S = 5.0
 REMEMBERED_ENDED = 64
 """Ended streams a conductor may still ask about, oldest forgotten first; one that asks later has them
 run again, which only reads."""

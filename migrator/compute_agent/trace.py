@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 IDLE_S = 3600.0
 """There is nothing to do without an action; any long wait would do."""
 AGAIN_S = 0.5
-AGAIN_MOST_S = 30.0
+AGAIN_MOST_S = 5.0
 MOST_WAITING = 4096
 """Actions kept while no conductor can be reached; the oldest go first, and stay in the log."""
 

@@ -36,7 +36,7 @@ OUTGOING = "migration_out"
 STATISTICS_S = 1.0
 """JOB_COMPLETED comes on another connection than the call's return, a few ms apart."""
 REPORT_AGAIN_S = 0.5
-REPORT_AGAIN_MOST_S = 30.0
+REPORT_AGAIN_MOST_S = 5.0
 REMEMBERED_ENDED = 256
 """Ended transfers a conductor may still ask about: many times what one host sends away while a
 conductor restarts. The oldest are forgotten first; libvirt's own answer is the truth then."""

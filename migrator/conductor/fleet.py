@@ -30,6 +30,7 @@ from migrator.model import (
     ActionRecord,
     DomainState,
     DomainSummary,
+    Host,
     HostFacts,
     Instance,
     InstanceStatus,
@@ -93,6 +94,8 @@ class Fleet:
             if before.why_down != trouble:
                 LOG.error("%s", trouble)
             return HostReported(resend=True)
+        if _is_back(before, request, trouble):
+            self._hasten(request.host)
         if before.addresses != request.addresses:
             hosts.register(request.host, request.addresses)
         if request.facts is not None:
@@ -106,6 +109,12 @@ class Fleet:
             or before.facts is None
         )
         return HostReported(resend=behind, generation=before.inventory_generation)
+
+    def _hasten(self, host: str) -> None:
+        """What waited for the host has waited long enough, whoever leads it."""
+        if self._context.stores.migrations.hasten_todos(host):
+            LOG.info("%s is back; what is to be done there is tried now", host)
+            self._context.todo.put(host)
 
     def _take_inventory(
         self, request: HostReport, domains: Sequence[DomainSummary]
@@ -354,6 +363,11 @@ def _as_known(instance: Instance) -> DomainSummary:
         vcpus=instance.vcpus,
         memory_mib=instance.memory_mib,
     )
+
+
+def _is_back(before: Host, report: HostReport, trouble: str) -> bool:
+    """Its agent or its libvirt was away, and is not any more."""
+    return not trouble and not (before.alive and before.incarnation == report.incarnation)
 
 
 def progress_of(sample: JobSample) -> Progress:

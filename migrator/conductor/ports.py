@@ -6,7 +6,7 @@ named at its verb. Every verb is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -167,6 +167,14 @@ class MigrationStore(Protocol):
     def due_todos(self, leader: str) -> Sequence[Todo]:
         """Not done, due now by the database's clock, of migrations led by ``leader`` or by nobody alive,
         oldest first."""
+        ...
+
+    def keep_todos(self, leader: str, ids: Collection[int]) -> None:
+        """``leader`` still works on these; nobody else is handed them meanwhile."""
+        ...
+
+    def hasten_todos(self, host: str) -> bool:
+        """What could not be done on ``host`` before is due now; False when there was nothing."""
         ...
 
     def next_todo_in(self, leader: str | None = None) -> float | None:

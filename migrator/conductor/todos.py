@@ -46,12 +46,17 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IDLE_S = 30.0
-"""Longest sleep of the loop; it is woken when something is written."""
+"""Longest sleep of the loop while nothing is to be done; it is woken when something is written."""
+BUSY_S = 3.0
+"""While something is: another conductor may have learnt that a host is back, and what is being worked
+on has to be kept."""
 AGAIN_S = 1.0
 """After a look that failed."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
-"""Between two tries; a host that was away for hours is finished within this of its return."""
+"""Between two tries while the host is away; its return makes everything due."""
+LONGEST_HERE_S = 5.0
+"""Between two tries while its agent is heard of."""
 ATTENTION_AFTER = 3
 """Tries that failed before a person is asked to look."""
 DEADLINES_S: Mapping[TodoKind, float] = {
@@ -75,6 +80,8 @@ class Todos:
         self._context = context
         self._settled = settled
         self._stopped = False
+        self._lock = context.concurrency.lock()
+        self._working: set[int] = set()
 
     def run(self) -> None:
         """Work what is due, for ever."""
@@ -97,6 +104,7 @@ class Todos:
     def _work_due(self) -> float:
         """Start everything due; seconds until the next look."""
         stores = self._context.stores
+        self._keep()
         groups: dict[tuple[str, str], list[Todo]] = {}
         for todo in stores.migrations.due_todos(self._context.settings.name):
             groups.setdefault((todo.migration_id, todo.host), []).append(todo)
@@ -105,9 +113,25 @@ class Todos:
                 f"todo-{migration_id[:8]}-{host}", _bound(self._work_group, todos)
             )
         upcoming = stores.migrations.next_todo_in(self._context.settings.name)
-        return IDLE_S if upcoming is None else min(max(upcoming, 0.05), IDLE_S)
+        return IDLE_S if upcoming is None else min(max(upcoming, 0.05), BUSY_S)
+
+    def _keep(self) -> None:
+        with self._lock:
+            working = sorted(self._working)
+        if working:
+            self._context.stores.migrations.keep_todos(self._context.settings.name, working)
 
     def _work_group(self, todos: Sequence[Todo]) -> None:
+        ids = {todo.id for todo in todos}
+        with self._lock:
+            self._working |= ids
+        try:
+            self._work_in_order(todos)
+        finally:
+            with self._lock:
+                self._working -= ids
+
+    def _work_in_order(self, todos: Sequence[Todo]) -> None:
         get = self._context.stores.migrations.get
         migration = self._written(lambda: get(todos[0].migration_id))
         for todo in todos:
@@ -158,7 +182,12 @@ class Todos:
         attention = f"{_waiting_for(todo)}{error.message}"
         postpone = self._context.stores.journal.postpone_todo
         flag = attention if attempts >= ATTENTION_AFTER else None
-        self._written(lambda: postpone(todo, str(error), pause_before(attempts), flag))
+        hosts = self._context.stores.hosts
+        self._written(
+            lambda: postpone(
+                todo, str(error), pause_before(attempts, hosts.get(todo.host).alive), flag
+            )
+        )
         self._context.todo.put(todo.id)
 
     def _waits_for(self, migration_id: str, todo: Todo) -> bool:
@@ -168,9 +197,13 @@ class Todos:
         return attention is not None and attention.startswith(_waiting_for(todo))
 
 
-def pause_before(attempts: int) -> float:
-    """Seconds until a to-do that failed ``attempts`` times is tried again: doubles up to a limit."""
-    return float(min(FIRST_PAUSE_S * 2 ** min(attempts, 16), LONGEST_PAUSE_S))
+def pause_before(attempts: int, heard: bool) -> float:
+    """Seconds until a to-do that failed ``attempts`` times is tried again: doubles up to a limit.
+
+    :param heard: the host's agent is not away.
+    """
+    longest = LONGEST_HERE_S if heard else LONGEST_PAUSE_S
+    return float(min(FIRST_PAUSE_S * 2 ** min(attempts, 16), longest))
 
 
 def _waiting_for(todo: Todo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,9 +30,9 @@ _CANDIDATES = 5
 DUE_AT_ONCE = 100
 """To-dos handed out by one call."""
 
-TODO_LEASE_S = 60.0
-"""How long a to-do belongs to the conductor it was handed to, unless that says how it went. Longer
-than an agent's command may take, and bounds how long a dead conductor's work waits for another."""
+TODO_LEASE_S = 10.0
+"""How long a to-do belongs to the conductor it was handed to, unless that says how it went or that it
+still works on it. Bounds how long a dead conductor's work waits for another."""
 
 
 class SqlMigrationStore:
@@ -116,7 +116,7 @@ class SqlMigrationStore:
         conductor of that name that was restarted need not wait for its former life. To-dos of one
         migration on one host keep their order: none is handed out before an earlier one is.
         """
-        worker = f"{leader}#{self._life}"
+        worker = self._worker(leader)
         ready = and_(todos.c.next_try_at <= database_now(), _free(todos, leader, worker))
         earlier = todos.alias("earlier")
         not_ready = or_(
@@ -146,6 +146,21 @@ class SqlMigrationStore:
         )
         taken = self._database.write(lambda c: [todo_from(row) for row in c.execute(take)])
         return sorted(taken, key=lambda todo: todo.id)
+
+    def keep_todos(self, leader: str, ids: Collection[int]) -> None:
+        """``leader`` still works on these: prolong their lease."""
+        mine = todos.c.id.in_(ids), todos.c.done.is_(False), todos.c.worker == self._worker(leader)
+        keep = update(todos).where(*mine).values(worker_until=database_now(self._todo_lease_s))
+        with self._database.writer() as connection:
+            connection.execute(keep)
+
+    def hasten_todos(self, host: str) -> bool:
+        """What could not be done on ``host`` before is due now; False when there was nothing."""
+        waits = todos.c.host == host, todos.c.done.is_(False), todos.c.attempts > 0
+        late = update(todos).where(*waits, todos.c.next_try_at > database_now())
+        with self._database.writer() as connection:
+            done = connection.execute(late.values(next_try_at=database_now()))
+            return bool(done.rowcount > 0)
 
     def next_todo_in(self, leader: str | None = None) -> float | None:
         """Seconds until the next to-do is due; None when there is none.
@@ -185,6 +200,9 @@ class SqlMigrationStore:
         query = select(*TODO).where(todos.c.migration_id == migration_id, todos.c.done.is_(False))
         with self._database.reader() as connection:
             return [todo_from(row) for row in connection.execute(query.order_by(todos.c.id))]
+
+    def _worker(self, leader: str) -> str:
+        return f"{leader}#{self._life}"
 
     def _migrations(self, query: Select[Any]) -> Sequence[Migration]:
         with self._database.reader() as connection:

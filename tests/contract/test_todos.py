@@ -6,6 +6,7 @@ import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING
 
+from migrator.db.migration_store import SqlMigrationStore
 from migrator.db.stores import Patience
 from migrator.errors import MigratorError
 from migrator.model import DropClaim, Statistics, Todo, TodoKind
@@ -96,6 +97,34 @@ def test_a_todo_whose_worker_died_is_handed_to_another(world: World) -> None:
     world.stores.journal.renew("c1", 0.0)
     assert kinds(due(world, "c2").values()) == [RELEASE.kind]
     assert due(forgetful) == {}
+
+
+def test_a_todo_that_is_still_worked_on_is_kept_from_others(world: World) -> None:
+    lead = world.led(world.queued())
+    world.switched(lead, RELEASE)
+    mine = SqlMigrationStore(world.database, todo_lease_s=0.0)
+    (todo,) = mine.due_todos("c1")
+    world.stores.journal.renew("c1", 0.0)
+    mine._todo_lease_s = 3600.0
+    mine.keep_todos("c1", [todo.id])
+    assert due(world, "c2") == {}
+    mine._todo_lease_s = 0.0
+    mine.keep_todos("c2", [todo.id])
+    assert due(world, "c2") == {}, "only who works on it says how long"
+    mine.keep_todos("c1", [todo.id])
+    assert kinds(due(world, "c2").values()) == [RELEASE.kind]
+
+
+def test_what_waited_for_a_host_is_due_when_the_host_is_back(world: World) -> None:
+    lead = world.led(world.queued())
+    world.switched(lead, FENCE, FINISH, RELEASE)
+    todos = due(world)
+    assert not world.stores.migrations.hasten_todos("h1"), "nothing was tried in vain yet"
+    world.stores.journal.postpone_todo(todos[FENCE.kind], "away", 3600.0, None)
+    world.stores.journal.postpone_todo(todos[FINISH.kind], "away", 3600.0, None)
+    assert world.stores.migrations.hasten_todos("h1")
+    assert list(due(world)) == [FENCE.kind, RELEASE.kind]
+    assert not world.stores.migrations.hasten_todos("h1")
 
 
 def test_todos_belong_to_the_leader_while_its_lease_runs(world: World) -> None:

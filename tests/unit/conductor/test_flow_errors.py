@@ -14,7 +14,7 @@ from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.place import Placed
 from migrator.conductor.steps.start_transfer import StartTransfer
-from migrator.conductor.todos import LONGEST_PAUSE_S, pause_before
+from migrator.conductor.todos import LONGEST_HERE_S, LONGEST_PAUSE_S, pause_before
 from migrator.errors import Fenced, Transient
 from migrator.messages import Aborted, FenceSource, Inspected, SourceFacts, SourceFenced
 from migrator.model import DomainState, DomainView, Reason
@@ -109,7 +109,12 @@ def test_an_agent_that_restarted_is_asked_again_by_its_new_name() -> None:
 def test_a_host_that_is_away_for_days_is_still_asked_once_a_minute(
     attempts: int, seconds: float
 ) -> None:
-    assert pause_before(attempts) == seconds
+    assert pause_before(attempts, heard=False) == seconds
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 1.0), (3, 4.0), (5000, LONGEST_HERE_S)])
+def test_a_host_that_is_heard_of_is_asked_again_soon(attempts: int, seconds: float) -> None:
+    assert pause_before(attempts, heard=True) == seconds
 
 
 def test_a_leader_that_was_replaced_finds_out_when_it_reads() -> None:
