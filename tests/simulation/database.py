@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import StaticPool
 
-from migrator.db.engine import Database
+from migrator.db.engine import Database, translate
 from migrator.db.tables import metadata
 from migrator.errors import Transient
 
@@ -38,22 +38,24 @@ class SimDatabase(Database):
         self.cut_next_commit = False
         self.commits = 0
         super().__init__("sqlite:////simulation", lambda: self.time())
-        self._raw = self._engine.raw_connection().driver_connection
-        with self._engine.begin() as connection:
-            metadata.create_all(connection)
+        event.remove(self._engine, "before_cursor_execute", self._count)
+        # One connection for everybody, and no pool: nobody else goes on within a transaction.
+        self._connection = self._engine.connect()
+        raw = self._connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        self._raw = raw
+        metadata.create_all(self._connection)
         self._template = sqlite3.connect(":memory:")
-        assert isinstance(self._raw, sqlite3.Connection)
         self._raw.backup(self._template)
 
     def empty(self) -> None:
         """As it was made."""
-        assert isinstance(self._raw, sqlite3.Connection)
         self._template.backup(self._raw)
         self.away = self.cut_next_commit = False
         self.point = nothing
 
     def _sqlite(self) -> Engine:
-        engine = create_engine("sqlite://", poolclass=StaticPool)
+        engine = create_engine("sqlite://", poolclass=StaticPool, isolation_level="AUTOCOMMIT")
 
         @event.listens_for(engine, "connect")
         def connect(dbapi: Any, record: object) -> None:
@@ -62,17 +64,15 @@ class SimDatabase(Database):
             dbapi.create_function("migrator_now", 1, self._sqlite_now)
             dbapi.create_function("migrator_seconds_until", 1, self._sqlite_until)
 
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
-
         return engine
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
         self._before("read")
-        with super().reader() as connection:
-            yield connection
+        try:
+            yield self._connection
+        except (exc.SQLAlchemyError, UnicodeError) as error:
+            raise translate(error) from error
 
     @contextmanager
     def writer(self) -> Iterator[Connection]:
@@ -80,6 +80,16 @@ class SimDatabase(Database):
         with super().writer() as connection:
             yield connection
         self._committed()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        self._raw.execute("BEGIN")
+        try:
+            yield self._connection
+        except BaseException:
+            self._raw.execute("ROLLBACK")
+            raise
+        self._raw.execute("COMMIT")
 
     def write(self, work: Callable[[Connection], T]) -> T:
         self._before("write")
@@ -92,11 +102,9 @@ class SimDatabase(Database):
         if self.away:
             raise unreachable("the server is away")
 
-    @contextmanager
-    def peek(self) -> Iterator[Connection]:
+    def peek(self, query: str) -> list[Any]:
         """A look from outside of the run: never away, never a point."""
-        with super().reader() as connection:
-            yield connection
+        return self._raw.execute(query).fetchall()
 
     def _committed(self) -> None:
         self.commits += 1

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import text
-
 from migrator.compute_agent.agent import Agent
 from migrator.compute_agent.ports import Hypervisor
 from migrator.compute_agent.rpcapi import AgentClient
@@ -158,8 +156,7 @@ class World:
         return int(self.rows(query)[0][0])
 
     def rows(self, query: str) -> list[Any]:
-        with self.database.peek() as connection:
-            return list(connection.execute(text(query)).all())
+        return self.database.peek(query)
 
     def leader(self) -> Process:
         """The conductor that leads the first migration, or any that lives."""
