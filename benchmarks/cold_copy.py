@@ -18,6 +18,7 @@ class Unwatched:
     """Nobody looks and nobody aborts."""
 
     stopped = False
+    bandwidth = None
 
     def moved(self, sample: CopySample) -> None:
         """Of no interest here."""
@@ -44,7 +45,7 @@ def copy_once(
     facts = here.volume_info(POOL, volumes[0].volume)
     assert facts is not None
     ranges = plan_ranges(facts.length)
-    held = here.copy_volumes(peer_uri, [VolumeCopy(source, destination, ranges)], None, Unwatched())
+    held = here.copy_volumes(peer_uri, [VolumeCopy(source, destination, ranges)], Unwatched())
     arrived = there.digest_volumes([(destination, ranges)], Unwatched())
     wrong = difference(held[0], arrived[0])
     if wrong is not None:

@@ -19,6 +19,7 @@ from migrator.compute_agent.ops import (
     finish_destination,
     gather_state,
     inspect,
+    limit_streams,
     list_domains,
     measure_dirty_rate,
     prepare_destination,
@@ -60,6 +61,7 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    LimitStreams,
     PostcopyResumed,
     PrepareDestination,
     ReceiveState,
@@ -79,6 +81,7 @@ from migrator.messages import (
     Steered,
     StopGuest,
     StopStreams,
+    StreamsLimited,
     StreamsRef,
     StreamsStopped,
     StreamsTaken,
@@ -172,6 +175,9 @@ class AgentEndpoint:
 
     def stream_volumes(self, request: StreamVolumes) -> StreamsTaken:
         return self._gate.run("stream_volumes", request, partial(stream_volumes.run, self._host))
+
+    def limit_streams(self, request: LimitStreams) -> StreamsLimited:
+        return self._gate.run("limit_streams", request, partial(limit_streams.run, self._host))
 
     def stop_streams(self, request: StopStreams) -> StreamsStopped:
         return self._gate.run("stop_streams", request, partial(stop_streams.run, self._host))

@@ -24,7 +24,6 @@ from migrator.storage.ports import CopyWatch
 def copy(
     uris: tuple[str, str],
     copies: Sequence[VolumeCopy],
-    bandwidth: int | None,
     watch: CopyWatch,
 ) -> list[VolumeDigest]:
     """Copy every volume; what the sources hold.
@@ -34,7 +33,7 @@ def copy(
     :raises Transient: ``libvirt.unreachable``: one of the two is away; take the copy up again.
     :raises Broken: ``copy.failed`` with libvirt's words.
     """
-    return copy_volumes(partial(_open_ends, *uris), copies, bandwidth, watch)
+    return copy_volumes(partial(_open_ends, *uris), copies, watch)
 
 
 def digest(

@@ -199,10 +199,9 @@ class LibvirtHypervisor:
         self,
         peer_uri: str,
         copies: Sequence[VolumeCopy],
-        bandwidth: int | None,
         watch: CopyWatch,
     ) -> Sequence[VolumeDigest]:
-        return copying.copy((self._uri, peer_uri), copies, bandwidth, watch)
+        return copying.copy((self._uri, peer_uri), copies, watch)
 
     def digest_volumes(
         self, wanted: Sequence[tuple[VolumeRef, Sequence[Range]]], watch: CopyWatch

@@ -53,11 +53,10 @@ class OfflineMoves(Protocol):
         self,
         peer_uri: str,
         copies: Sequence[VolumeCopy],
-        bandwidth: int | None,
         watch: CopyWatch,
     ) -> Sequence[VolumeDigest]:
         """Stream volumes of this host into those of the libvirt at ``peer_uri``, holes kept; what the
-        sources hold. Returns when all is there. ``bandwidth`` in bytes/s.
+        sources hold. Returns when all is there.
 
         :raises Refused: ``migration.aborted`` once the watch says so; ``volume.missing``,
             ``pool.missing``.

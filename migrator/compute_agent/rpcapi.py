@@ -35,6 +35,7 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    LimitStreams,
     PostcopyResumed,
     PrepareDestination,
     ReceiveState,
@@ -54,6 +55,7 @@ from migrator.messages import (
     Steered,
     StopGuest,
     StopStreams,
+    StreamsLimited,
     StreamsRef,
     StreamsStopped,
     StreamsTaken,
@@ -106,6 +108,7 @@ class AgentApi(Protocol):
     def restore_source(self, host: str, request: RestoreSource) -> SourceRestored: ...
     def define_guest(self, host: str, request: DefineGuest) -> GuestDefined: ...
     def stream_volumes(self, host: str, request: StreamVolumes) -> StreamsTaken: ...
+    def limit_streams(self, host: str, request: LimitStreams) -> StreamsLimited: ...
     def stop_streams(self, host: str, request: StopStreams) -> StreamsStopped: ...
     def streams(self, host: str, request: StreamsRef) -> StreamsView: ...
 
@@ -211,6 +214,9 @@ class AgentClient:
 
     def stream_volumes(self, host: str, request: StreamVolumes) -> StreamsTaken:
         return self._command(host, "stream_volumes", request, request.deadline_s, StreamsTaken)
+
+    def limit_streams(self, host: str, request: LimitStreams) -> StreamsLimited:
+        return self._command(host, "limit_streams", request, request.deadline_s, StreamsLimited)
 
     def stop_streams(self, host: str, request: StopStreams) -> StreamsStopped:
         return self._command(host, "stop_streams", request, request.deadline_s, StreamsStopped)

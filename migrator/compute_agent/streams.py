@@ -27,6 +27,7 @@ from migrator.ports import Concurrency
 
 LOG = logging.getLogger(__name__)
 
+MIB = 1024 * 1024
 REPORT_S = 1.0
 REPORT_AGAIN_S = 0.5
 REPORT_AGAIN_MOST_S = 5.0
@@ -46,6 +47,8 @@ class Stream:
         self.stop = Latch(concurrency)
         self.ended = Latch(concurrency)
         self.error: MigratorError | None = None
+        self.bandwidth: int | None = None
+        """Bytes/s of all of them together; None for no limit."""
         self.volumes: Sequence[VolumeDigest] = ()
 
     def __str__(self) -> str:
@@ -87,6 +90,7 @@ class Streams:
             if known is not None and (not known.ended.is_set or known.error is None):
                 return False
             stream = self._known[key] = Stream(key, self._ports.concurrency)
+            stream.bandwidth = _bytes(request.bandwidth_mib_s)
             ended = [old for old, each in self._known.items() if each.ended.is_set]
             for old in ended[: max(len(ended) - REMEMBERED_ENDED, 0)]:
                 del self._known[old]
@@ -99,6 +103,15 @@ class Streams:
         with self._lock:
             stream = self._known.get((ref.migration_id, ref.attempt, ref.role))
         return StreamsView(known=False) if stream is None else stream.view()
+
+    def limit(self, migration_id: str, attempt: int, bandwidth_mib_s: int | None) -> bool:
+        """Hold the copy to this from now on; False when none of that attempt is known."""
+        with self._lock:
+            stream = self._known.get((migration_id, attempt, StreamRole.COPY))
+        if stream is None:
+            return False
+        stream.bandwidth = _bytes(bandwidth_mib_s)
+        return True
 
     def stop(self, migration_id: str, attempt: int, wait_s: float) -> bool:
         """End both roles' streams; whether they have ended. What had ended is forgotten: its result is
@@ -169,6 +182,10 @@ class Watching:
     def stopped(self) -> bool:
         return self._stream.stop.is_set or self._ports.stopping.is_set
 
+    @property
+    def bandwidth(self) -> int | None:
+        return self._stream.bandwidth
+
     def moved(self, sample: CopySample) -> None:
         """Once a second, and the last."""
         now = self._ports.clock.monotonic()
@@ -193,3 +210,7 @@ class Watching:
                 ),
             )
         )
+
+
+def _bytes(mib: int | None) -> int | None:
+    return None if mib is None else mib * MIB

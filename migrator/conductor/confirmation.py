@@ -1,12 +1,13 @@
 """The end of a cold move that waits for a word: the source is let go, or the guest is brought back.
 
 Both are to-dos. Letting go is due when the window is over, or at once when an operator confirms;
-bringing back takes its place when an operator reverts.
+bringing back takes its place when an operator reverts. And what follows a stop that was called off.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from migrator.conductor.context import Context
@@ -73,6 +74,36 @@ def revert(context: Context, migration: Migration, todo: Todo) -> Done:
             AddTodo(TodoKind.DELETE_VOLUMES, migration.destination, payload),
         ]
     return back, {}
+
+
+def start_again(context: Context, migration: Migration, todo: Todo) -> Done:
+    """Its stop was called off, and it may obey it all the same until the time is over.
+
+    :raises Transient: ``guest.busy`` while it runs and may; look again.
+    """
+    request = RestoreSource(
+        **_head(context, migration, todo, todo.host, START_DEADLINE_S),
+        autostart=bool(todo.payload["autostart"]),
+        running=True,
+        obeyed=True,
+    )
+    before = context.agents.inspect(todo.host, InstanceRef(instance_id=migration.instance_id)).view
+    try:
+        now = send(todo.host, context.agents.restore_source, request).view
+    except Refused as refused:
+        if refused.code != "instance.gone":
+            raise
+        context.stores.journal.note(migration.id, "observed", refused.message)
+        return [], {}
+    if now.active and not before.active:
+        context.stores.journal.note(
+            migration.id,
+            "todo",
+            f"the guest had shut down after all, and runs on {todo.host} again",
+        )
+    elif now.active and context.clock.now() < datetime.fromisoformat(todo.payload["until"]):
+        raise Transient("guest.busy", "it runs; it may still obey the stop that was called off")
+    return [], {}
 
 
 def _stop_there(context: Context, migration: Migration, todo: Todo) -> None:

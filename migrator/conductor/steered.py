@@ -33,6 +33,10 @@ View = Callable[[Migration], MigrationView]
 ANSWER_WITHIN_S = 10.0
 """For the source's agent to say what becomes of it; below what a client waits for us."""
 LOOK_S = 0.1
+APPLIES_AT_ONCE = frozenset(
+    {MigrationState.RUNNING, MigrationState.POSTCOPY, MigrationState.COPYING}
+)
+"""Something is under way that new limits reach."""
 NOT_BEGUN = "its transfer has not begun; it is kept until then"
 NOT_ANSWERED = "its source has not answered yet; it is kept, and handed on as soon as it does"
 
@@ -65,8 +69,7 @@ def tune(context: Context, request: Tune, view: View) -> TuneAnswer:
     judge_tune(migration, tuning)
     migration = context.stores.journal.ask_tuning(migration.id, tuning, request.by)
     _wake(context, migration.id, Wake("tune"))
-    began = migration.state is MigrationState.RUNNING or migration.switched_at is not None
-    applied = began or migration.state is MigrationState.POSTCOPY
+    applied = migration.state in APPLIES_AT_ONCE or migration.switched_at is not None
     return TuneAnswer(result="applied" if applied else "kept", migration=view(migration))
 
 

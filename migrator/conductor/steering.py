@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrator.conductor.admission import Accept, AlreadySo
 from migrator.errors import Refused
 from migrator.messages import ForceComplete, Tune
-from migrator.model import ActionRecord, ForceMethod, Migration, StandingAsks, Tuning
+from migrator.model import ActionRecord, ForceMethod, Kind, Migration, StandingAsks, Tuning
 from migrator.states import PAST_NO_RETURN, POSTCOPY_STATES, TERMINAL, MigrationState
 
 MOST_MIB_S = 1 << 20
@@ -61,9 +61,12 @@ def parse_tuning(asked: Tune) -> Tuning:
 def judge_tune(migration: Migration, tuning: Tuning) -> Accept:
     """Whether there is still something that the limits can act on.
 
-    :raises Refused: ``migration.finished``, ``force.too_late``.
+    :raises Refused: ``migration.finished``, ``force.too_late``, ``request.invalid`` for limits that a
+        cold move has not.
     """
     _judge_under_way(migration)
+    if migration.kind is Kind.COLD and tuning.bandwidth_mib_s is None:
+        raise _invalid("tune", "gives a cold move nothing but its bandwidth: it has no other limit")
     over = migration.state in PAST_NO_RETURN - POSTCOPY_STATES
     too_late = migration.state in POSTCOPY_STATES and tuning.postcopy_bandwidth_mib_s is None
     if over or too_late or migration.state is MigrationState.ROLLING_BACK:

@@ -59,6 +59,8 @@ LONGEST_HERE_S = 5.0
 """Between two tries while its agent is heard of."""
 ATTENTION_AFTER = 3
 """Tries that failed before a person is asked to look."""
+WATCHES = frozenset({TodoKind.START_AGAIN})
+"""That a guest is as it should be is no reason for a person to look."""
 DEADLINES_S: Mapping[TodoKind, float] = {
     TodoKind.FENCE_SOURCE: 20.0,
     TodoKind.FINISH_DESTINATION: 30.0,
@@ -181,7 +183,8 @@ class Todos:
         attempts = todo.attempts + 1
         attention = f"{_waiting_for(todo)}{error.message}"
         postpone = self._context.stores.journal.postpone_todo
-        flag = attention if attempts >= ATTENTION_AFTER else None
+        waits = todo.kind in WATCHES and error.code == "guest.busy"
+        flag = attention if attempts >= ATTENTION_AFTER and not waits else None
         hosts = self._context.stores.hosts
         self._written(
             lambda: postpone(
@@ -405,4 +408,5 @@ _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {
     TodoKind.ATTACH_DEVICES: _attach_devices,
     TodoKind.CONFIRM: confirmation.confirm,
     TodoKind.REVERT: confirmation.revert,
+    TodoKind.START_AGAIN: confirmation.start_again,
 }

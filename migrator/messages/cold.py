@@ -47,6 +47,9 @@ class RestoreSource(Command, frozen=True):
 
     autostart: bool
     running: bool
+    obeyed: bool = False
+    """It has been restored and ran: started again if it has obeyed, since, the shutdown that was called
+    off."""
 
 
 class SourceRestored(Message, frozen=True):
@@ -140,6 +143,18 @@ class StreamsView(Message, frozen=True):
     error: str | None = None
     volumes: list[VolumeDigest] = msgspec.field(default_factory=list)
     """What they hold, once ended well."""
+
+
+class LimitStreams(Command, frozen=True):
+    """Hold the attempt's copy to another bandwidth while it runs."""
+
+    bandwidth_mib_s: int | None = None
+    """None for as fast as it goes."""
+
+
+class StreamsLimited(Message, frozen=True):
+    known: bool
+    """It runs here; an agent that was started since knows of none."""
 
 
 class StopStreams(Command, frozen=True):

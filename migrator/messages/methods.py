@@ -45,6 +45,7 @@ from migrator.messages.cold import (
     GuestDefined,
     GuestStarted,
     GuestStopped,
+    LimitStreams,
     ReceiveState,
     RestoreSource,
     SourceRestored,
@@ -53,6 +54,7 @@ from migrator.messages.cold import (
     StateReceived,
     StopGuest,
     StopStreams,
+    StreamsLimited,
     StreamsRef,
     StreamsStopped,
     StreamsTaken,
@@ -151,6 +153,7 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("restore_source", RestoreSource, SourceRestored),
     Method("define_guest", DefineGuest, GuestDefined),
     Method("stream_volumes", StreamVolumes, StreamsTaken),
+    Method("limit_streams", LimitStreams, StreamsLimited),
     Method("stop_streams", StopStreams, StreamsStopped),
     Method("streams", StreamsRef, StreamsView),
 )

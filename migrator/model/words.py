@@ -162,6 +162,8 @@ class TodoKind(enum.StrEnum):
     """Let the source of a cold move go, once its time to be reverted is over."""
     REVERT = "revert"
     """Bring the guest of a cold move back to its source."""
+    START_AGAIN = "start_again"
+    """Start a guest at its source that obeys a stop which was called off."""
     UNDO_DESTINATION = "undo_destination"
     DELETE_VOLUMES = "delete_volumes"
     ATTACH_DEVICES = "attach_devices"

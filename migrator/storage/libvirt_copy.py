@@ -69,17 +69,16 @@ Open = Callable[[], AbstractContextManager[libvirt.virConnect]]
 
 
 def copy_volumes(
-    open_ends: OpenEnds, copies: Sequence[VolumeCopy], bandwidth: int | None, watch: CopyWatch
+    open_ends: OpenEnds, copies: Sequence[VolumeCopy], watch: CopyWatch
 ) -> list[VolumeDigest]:
     """Copy every volume; what the sources hold, digested on the way.
 
-    :param bandwidth: bytes/s of all streams together; None for as fast as it goes.
     :raises Refused: ``migration.aborted`` once the watch says so.
     """
     with open_ends() as ends:
         targets = [_make_ready(ends, copy) for copy in copies]
     total = sum(piece.length for copy in copies for piece in copy.ranges)
-    meter = _Meter(total, bandwidth, watch)
+    meter = _Meter(total, watch)
     pieces = [
         _Piece(copy, piece, target)
         for copy, target in zip(copies, targets, strict=True)
@@ -95,7 +94,7 @@ def digest_volumes(
     open_one: Open, wanted: Sequence[tuple[VolumeRef, Sequence[Range]]], watch: CopyWatch
 ) -> list[VolumeDigest]:
     """What every volume holds. :raises Refused: ``migration.aborted``"""
-    meter = _Meter(sum(piece.length for _, ranges in wanted for piece in ranges), None, watch)
+    meter = _Meter(sum(piece.length for _, ranges in wanted for piece in ranges), watch)
     pieces = [(ref, piece) for ref, ranges in wanted for piece in ranges]
     found = iter(_Workers(open_one, partial(_digest_piece, meter), meter).run(pieces))
     with open_one() as conn:
@@ -219,14 +218,14 @@ def _digest(meter: _Meter, volume: libvirt.virStorageVol, piece: Range) -> Range
 class _Meter:
     """Counts for all workers, holds them to the bandwidth, and passes the sign to end on."""
 
-    def __init__(self, total: int, bandwidth: int | None, watch: CopyWatch) -> None:
+    def __init__(self, total: int, watch: CopyWatch) -> None:
         self.ending = threading.Event()
         self._watch = watch
         self._lock = threading.Lock()
         self._total = total
         self._done = self._sent = 0
-        self._bandwidth = bandwidth
-        self._free_at = time.monotonic()
+        self._bandwidth: int | None = None
+        self._free_at = 0.0
 
     def check(self) -> None:
         """:raises Refused: ``migration.aborted``"""
@@ -235,15 +234,26 @@ class _Meter:
 
     def pace(self, length: int) -> None:
         """Wait until so many bytes may be sent."""
-        if self._bandwidth is not None:
-            with self._lock:
-                now = time.monotonic()
-                begin = max(self._free_at, now)
-                self._free_at = begin + length / self._bandwidth
-            while (left := begin - time.monotonic()) > 0:
-                self.check()
-                self.ending.wait(min(left, LOOK_S))
+        while (left := self._book(length)) > 0:
+            self.check()
+            self.ending.wait(min(left, LOOK_S))
         self.check()
+
+    def _book(self, length: int) -> float:
+        """0.0 when they may go now; else seconds until it is worth asking again. The bandwidth may have
+        changed since: then it counts from now on."""
+        bandwidth = self._watch.bandwidth
+        now = time.monotonic()
+        with self._lock:
+            if bandwidth != self._bandwidth:
+                self._bandwidth, self._free_at = bandwidth, now
+            if bandwidth is None:
+                return 0.0
+            if self._free_at > now:
+                return self._free_at - now
+            # Whoever wakes up late catches up.
+            self._free_at = max(self._free_at, now - LOOK_S) + length / bandwidth
+        return 0.0
 
     def moved(self, done: int, sent: int = 0) -> None:
         with self._lock:

@@ -15,6 +15,11 @@ class CopyWatch(Protocol):
         """The copy is to end now, whatever it has done."""
         ...
 
+    @property
+    def bandwidth(self) -> int | None:
+        """Bytes/s that all its streams may send together, now; None for as fast as it goes."""
+        ...
+
     def moved(self, sample: CopySample) -> None:
         """How far it is; must not block."""
         ...

@@ -28,6 +28,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.bandwidth: int | None = None
         self.samples: list[CopySample] = []
 
     def moved(self, sample: CopySample) -> None:
@@ -55,7 +56,7 @@ def copies(proven: VolumeDigest | None = None) -> list[VolumeCopy]:
 
 def copy(world: World, wanted: Sequence[VolumeCopy], watch: Watch | None = None) -> VolumeDigest:
     source, peer = world.source.hypervisor, world.destination.peer_uri
-    (held,) = source.copy_volumes(peer, wanted, None, watch or Watch())
+    (held,) = source.copy_volumes(peer, wanted, watch or Watch())
     return held
 
 
@@ -109,6 +110,19 @@ def test_a_copy_that_is_told_to_end_ends(world: World) -> None:
     assert caught.value.code == "migration.aborted"
 
 
+def test_a_copy_is_as_fast_as_it_may_be_at_the_moment(world: World) -> None:
+    """It would take an hour at the first bandwidth."""
+    watch = Watch()
+    watch.bandwidth = 1024
+    held: list[VolumeDigest] = []
+    thread = threading.Thread(target=lambda: held.append(copy(world, copies(), watch)), daemon=True)
+    thread.start()
+    eventually(lambda: bool(watch.samples))
+    watch.bandwidth = None
+    eventually(lambda: not thread.is_alive(), 60)
+    assert difference(held[0], digest(world)) is None
+
+
 def test_a_copy_into_what_is_not_there_is_refused(world: World) -> None:
     wanted = VolumeCopy(SOURCE, VolumeRef("local", "nowhere"), plan_ranges(SIZE))
     with pytest.raises(MigratorError) as caught:
@@ -127,13 +141,13 @@ def test_a_peer_that_is_away_ends_a_copy_as_transient(world: World) -> None:
 def test_a_destination_that_dies_during_a_copy_ends_it(world: World) -> None:
     world.slow()
     watch = Watch()
+    watch.bandwidth = MIB
     errors: list[str] = []
-    slow = MIB
 
     def run() -> None:
         source, peer = world.source.hypervisor, world.destination.peer_uri
         try:
-            source.copy_volumes(peer, copies(), slow, watch)
+            source.copy_volumes(peer, copies(), watch)
         except MigratorError as error:
             errors.append(error.code)
 

@@ -22,7 +22,6 @@ class FakeCopies(FakeHost):
         self,
         peer_uri: str,
         copies: Sequence[VolumeCopy],
-        bandwidth: int | None,
         watch: CopyWatch,
     ) -> Sequence[VolumeDigest]:
         self._enter("copy_volumes")
@@ -39,6 +38,7 @@ class FakeCopies(FakeHost):
                 raise Broken("copy.failed", "source and destination are one volume")
             held = _digest(copy.source, source, copy.ranges)
             missing = set(held.ranges) - set(copy.proven or ())
+            self._send(len(source.content), peer, watch)
             sent += sum(each.length for each in missing)
             destination.content, destination.size = source.content, source.size
             destination.allocated = source.allocated
@@ -54,14 +54,24 @@ class FakeCopies(FakeHost):
         return [_digest(ref, _volume(self, ref), ranges) for ref, ranges in wanted]
 
     def _wait_while_held(self, peer: FakeHost, watch: CopyWatch) -> None:
-        while True:
-            if watch.stopped:
-                raise Refused("migration.aborted", "the copy was told to end")
-            if not (self.up and peer.up):
-                raise Transient("libvirt.unreachable", "a libvirt went away during the copy")
-            if not self.fleet.held:
-                return
+        self._check(peer, watch)
+        while self.fleet.held:
             self.fleet.clock.sleep(HELD_S)
+            self._check(peer, watch)
+
+    def _send(self, length: int, peer: FakeHost, watch: CopyWatch) -> None:
+        """As long as it takes at the bandwidth of the moment."""
+        left = float(length)
+        while left > 0 and (bandwidth := watch.bandwidth) is not None:
+            self.fleet.clock.sleep(HELD_S)
+            left -= bandwidth * HELD_S
+            self._check(peer, watch)
+
+    def _check(self, peer: FakeHost, watch: CopyWatch) -> None:
+        if watch.stopped:
+            raise Refused("migration.aborted", "the copy was told to end")
+        if not (self.up and peer.up):
+            raise Transient("libvirt.unreachable", "a libvirt went away during the copy")
 
 
 def _volume(host: FakeHost, ref: VolumeRef) -> FakeVolume:

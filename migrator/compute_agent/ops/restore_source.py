@@ -6,7 +6,7 @@ from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.marking import unmark_source
 from migrator.errors import Refused
 from migrator.messages import RestoreSource, SourceRestored
-from migrator.model import DomainState
+from migrator.model import DomainState, DomainView, Reason
 
 
 def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
@@ -24,6 +24,9 @@ def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
             f"{host.settings.host} has no domain {request.instance_id} any more; somebody undefined it"
             " while its guest was off for its move",
         )
+    if request.obeyed and view.mark is None and _obeyed(view):
+        hypervisor.start(request.instance_id)
+        return SourceRestored(view=hypervisor.view(request.instance_id))
     if view.mark is None or view.mark.migration_id != request.migration_id:
         return SourceRestored(view=view)
     if request.running and not view.active:
@@ -31,3 +34,8 @@ def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
     return SourceRestored(
         view=unmark_source(hypervisor, request.instance_id, request.migration_id, request.autostart)
     )
+
+
+def _obeyed(view: DomainView) -> bool:
+    """Off, and neither saved nor crashed nor moved away by others since."""
+    return view.state is DomainState.SHUTOFF and view.reason in (Reason.OTHER, Reason.UNKNOWN)

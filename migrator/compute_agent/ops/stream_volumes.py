@@ -12,8 +12,6 @@ from migrator.messages import StreamRole, StreamsTaken, StreamVolumes
 from migrator.model import Range, VolumeCopy, VolumeDigest, VolumeRef
 from migrator.storage.ranges import plan_ranges
 
-MIB = 1024 * 1024
-
 
 def run(host: AgentContext, request: StreamVolumes) -> StreamsTaken:
     """Returns at once; ask with ``streams`` how it goes.
@@ -47,11 +45,9 @@ def run(host: AgentContext, request: StreamVolumes) -> StreamsTaken:
             )
             for volume, cut in zip(request.volumes, ranges, strict=True)
         ]
-        limit = request.bandwidth_mib_s
-        bandwidth = None if limit is None else limit * MIB
 
         def work(watch: Watching) -> Sequence[VolumeDigest]:
-            return host.hypervisor.copy_volumes(peer, copies, bandwidth, watch)
+            return host.hypervisor.copy_volumes(peer, copies, watch)
 
     return StreamsTaken(adopted=not host.streams.start(request, work))
 

@@ -10,8 +10,10 @@ from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.bring_state import HERE, THERE, state_files
 from migrator.conductor.steps.place import Placed
+from migrator.conductor.steps.transfer_plan import bandwidth_of
 from migrator.errors import Broken, MigratorError, Transient, error_from_dict
 from migrator.messages import (
+    LimitStreams,
     StopStreams,
     StreamedVolume,
     StreamRole,
@@ -28,6 +30,7 @@ from migrator.storage.ranges import difference
 
 DEADLINE_S = 60.0
 """Starting a stream looks at every volume first."""
+LIMIT_DEADLINE_S = 8.0
 QUIET_S = 5.0
 """Silence after which the agent is asked: five missed progress reports."""
 MOST_TRIES = 7
@@ -80,6 +83,8 @@ class Copying:
         self._peer_uri = peer_uri
         self._volumes = volumes
         self._asked = 0
+        self._limited: int | None = None
+        """MiB/s the streams were last told."""
 
     def until_proven(self, first: bool) -> Sequence[VolumeDigest]:
         """What the sources hold, once the destination was seen to hold the same.
@@ -113,6 +118,9 @@ class Copying:
         if not known.known or known.error is not None:
             proven = None if first else self._prove()
             self._begin(run.source, StreamRole.COPY, proven)
+        elif not known.ended:
+            # Whoever led before may have died before it told them.
+            self._limit()
         return self._await(run.source, StreamRole.COPY)
 
     def _prove(self) -> Sequence[VolumeDigest]:
@@ -134,9 +142,11 @@ class Copying:
             role=role,
             volumes=volumes,
             peer_uri=self._peer_uri,
-            bandwidth_mib_s=run.migration.bandwidth_mib_s,
+            bandwidth_mib_s=bandwidth_of(run),
         )
         send(host, run.context.agents.stream_volumes, request)
+        if role is StreamRole.COPY:
+            self._limited = request.bandwidth_mib_s
 
     def _await(self, host: str, role: StreamRole) -> Sequence[VolumeDigest]:
         """Events come; the agent is asked when they stop.
@@ -157,6 +167,8 @@ class Copying:
                 return view.volumes
             while not self._silent():
                 self._obey()
+                if role is StreamRole.COPY and bandwidth_of(self._run) != self._limited:
+                    self._limit()
 
     def _silent(self) -> bool:
         """Take one message; whether it, or its lack, is a reason to ask."""
@@ -165,6 +177,22 @@ class Copying:
         if item is None:
             return run.context.mail.silent_for(run.migration.id) > QUIET_S
         return isinstance(item, TransferEnded)
+
+    def _limit(self) -> None:
+        """Hold the streams to what they may use now. An agent that is away is told when it is asked to
+        go on, at the latest."""
+        run = self._run
+        limit = bandwidth_of(run)
+        request = LimitStreams(
+            **run.head(run.source, self._next("limit"), LIMIT_DEADLINE_S), bandwidth_mib_s=limit
+        )
+        try:
+            send(run.source, run.context.agents.limit_streams, request)
+        except Transient as away:
+            run.note("step", f"{run.source} could not be told the bandwidth: {away.message}")
+            return
+        self._limited = limit
+        run.note("step", f"copying at {f'{limit} MiB/s at most' if limit else 'full speed'} now")
 
     def _ask(self, host: str, role: StreamRole) -> StreamsView:
         migration = self._run.migration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import msgspec
 
@@ -11,7 +12,7 @@ from migrator.conductor.steps.base import Result, Results, Step
 from migrator.errors import Refused
 from migrator.messages import InstanceRef, RestoreSource, SourceFacts, StopHow
 from migrator.messages import StopGuest as Ask
-from migrator.model import DomainView
+from migrator.model import AddTodo, DomainView, TodoKind
 from migrator.states import PAST_NO_RETURN, MigrationState
 
 DEADLINE_S = 60.0
@@ -19,12 +20,16 @@ DEADLINE_S = 60.0
 START_DEADLINE_S = 90.0
 LOOK_S = 1.0
 """Between two looks at a guest that was asked to shut down; its end is an event besides."""
+FIRST_LOOK_S = 1.0
+"""Until a guest whose stop was called off is looked at for the first time."""
 ASK_AGAIN_LOOKS = 10
 """A guest that is just coming up does not hear the first one."""
 
 
 class StopGuest(Step):
-    """Its undo brings the guest back as it was, and takes as long as the source needs."""
+    """Its undo calls the stop off. A guest that is off is started, however long the source needs for it;
+    one that still runs goes on. What was asked of its system cannot be taken back: should it obey later,
+    a to-do starts it again."""
 
     name = "stop_guest"
     needs = ("describe_source", "prepare_destination")
@@ -55,7 +60,8 @@ class StopGuest(Step):
         if run.migration.state in PAST_NO_RETURN:
             return
         facts = msgspec.convert(results["describe_source"], SourceFacts)
-        self._let_it_end(run)
+        if facts.view.active and _may_obey(run):
+            run.update([_start_again(run, facts)])
         request = RestoreSource(
             **run.head(run.source, f"{self.name}-undo", START_DEADLINE_S),
             autostart=facts.view.autostart,
@@ -79,17 +85,6 @@ class StopGuest(Step):
         )
         return run.persist(lambda: send(run.source, run.context.agents.stop_guest, request)).view
 
-    def _let_it_end(self, run: Run) -> None:
-        """What was asked of the guest cannot be taken back: it is started again once it is off. One that
-        does not listen goes on running."""
-        limit = run.context.clock.monotonic() + run.context.settings.cold_stop_s
-        while run.context.clock.monotonic() < limit:
-            view = look_until(run, run.source)
-            ours = view.mark is not None and view.mark.migration_id == run.migration.id
-            if not (ours and view.active):
-                return
-            run.inbox.get(LOOK_S)
-
 
 def look(run: Run, host: str) -> DomainView:
     """How the guest is there now."""
@@ -103,6 +98,18 @@ def look_until(run: Run, host: str) -> DomainView:
     return run.until_answered(
         f"{host} to say how the guest is there", lambda: run.context.agents.inspect(host, request)
     ).view
+
+
+def _may_obey(run: Run) -> bool:
+    """It was asked to shut down, and runs."""
+    view = look_until(run, run.source)
+    return view.active and view.mark is not None and view.mark.migration_id == run.migration.id
+
+
+def _start_again(run: Run, facts: SourceFacts) -> AddTodo:
+    until = run.context.clock.now() + timedelta(seconds=run.context.settings.cold_stop_s)
+    payload = {"autostart": facts.view.autostart, "until": until.isoformat()}
+    return AddTodo(TodoKind.START_AGAIN, run.source, payload, FIRST_LOOK_S)
 
 
 def _check_unchanged(run: Run, facts: SourceFacts) -> None:

@@ -41,7 +41,7 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
         destination_xml=rendered["destination_xml"],
         persistent_xml=rendered["persistent_xml"],
         flags=sorted(flags | _helping(run)),
-        bandwidth_mib_s=_bandwidth(run),
+        bandwidth_mib_s=bandwidth_of(run),
         disks_uri=prepared.disks_uri,
         migrate_disks=disks.targets,
         tls_destination=run.destination if encryption == "required" else None,
@@ -85,8 +85,8 @@ def _helping(run: Run) -> frozenset[str]:
     return first | frozenset(migration.start_flags or ())
 
 
-def _bandwidth(run: Run) -> int | None:
-    """The operator's latest word, else the profile's; 0 is no limit."""
+def bandwidth_of(run: Run) -> int | None:
+    """MiB/s it may use now, None for no limit: the operator's latest word, else the profile's."""
     migration = run.migration
     tuned = (migration.tuning or Tuning()).bandwidth_mib_s
     if tuned is not None or migration.profile is None:

@@ -66,8 +66,8 @@ def state_on(service: ServiceUnderTest, host: str, instance_id: str) -> DomainSt
     return service.host(host).view(instance_id).state
 
 
-def cold(service: ServiceUnderTest) -> MigrationView:
-    return service.client.migrate(Migrate(instance="web1", kind="cold", host="h2"))
+def cold(service: ServiceUnderTest, **fields: Any) -> MigrationView:
+    return service.client.migrate(Migrate(instance="web1", kind="cold", host="h2", **fields))
 
 
 def reached(service: ServiceUnderTest, migration: MigrationView, state: MigrationState) -> None:

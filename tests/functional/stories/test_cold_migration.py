@@ -12,13 +12,18 @@ from migrator.messages import (
     AbortMigration,
     ConfirmMigration,
     Migrate,
+    MigrationView,
     RevertMigration,
+    Tune,
 )
-from migrator.model import DomainState
+from migrator.model import DomainState, Tuning
 from migrator.rpc import Bus
 from migrator.states import MigrationState
+from tests.functional.stories.boundaries import DONE, Gate, at
 from tests.functional.stories.cold import (
     EVERYTHING,
+    MEMORY,
+    MIB,
     QCOW2,
     claims,
     cold,
@@ -161,6 +166,106 @@ def test_an_abort_in_the_middle_of_the_copy_brings_the_guest_back(
     ended = service.wait(asked.id)
     assert ended.state == "cancelled", service.events(ended.id)
     undone(service, web1)
+
+
+Stopping = tuple[ServiceUnderTest, str, MigrationView]
+
+
+@pytest.fixture
+def stopping(tmp_path: Path, bus: Bus) -> Iterator[Stopping]:
+    """Its guest is asked to shut down, and does not."""
+    with service_with(tmp_path, bus, cold_stop_s=3600.0) as service:
+        furnish(service)
+        web1 = guest(service, running=True, autostart=True)
+        service.host("h1").deaf_guests = True
+        asked = cold(service)
+        reached(service, asked, MigrationState.STOPPING)
+        service.until(lambda: service.host("h1").view(web1).mark is not None)
+        yield service, web1, asked
+
+
+def called_off(stopping: Stopping) -> tuple[ServiceUnderTest, str, str]:
+    service, web1, asked = stopping
+    service.client.abort(AbortMigration(id=asked.id))
+    ended = service.wait(asked.id)
+    assert ended.state == "cancelled", service.events(ended.id)
+    return service, web1, asked.id
+
+
+def test_an_abort_while_it_is_asked_to_shut_down_leaves_it_running(stopping: Stopping) -> None:
+    """Nobody waits for a guest that does not listen."""
+    service, web1, _ = called_off(stopping)
+    undone(service, web1)
+
+
+def test_a_guest_that_obeys_after_the_stop_was_called_off_is_started_again(
+    stopping: Stopping,
+) -> None:
+    service, web1, asked = called_off(stopping)
+    service.host("h1").power_off(web1)
+    service.until(lambda: any("runs on h1 again" in event for event in service.events(asked)))
+    undone(service, web1)
+    assert service.show(asked).needs_attention is None
+
+
+def test_a_guest_that_was_saved_after_the_stop_was_called_off_stays_so(stopping: Stopping) -> None:
+    service, web1, asked = called_off(stopping)
+    service.host("h1").save_guest(web1, MEMORY)
+    service.until(lambda: "todo: start_again on h1 is done" in service.events(asked))
+    assert state_on(service, "h1", web1) is DomainState.SHUTOFF
+
+
+def test_an_abort_starts_a_guest_again_that_has_just_shut_down(tmp_path: Path, bus: Bus) -> None:
+    gate = Gate(at("stop_guest", DONE))
+    service = service_with(tmp_path, bus)
+    service.wrap_stores = gate.before
+    with service:
+        furnish(service)
+        web1 = guest(service, running=True, autostart=True)
+        asked = cold(service)
+        gate.wait()
+        assert service.running_on(web1) == []
+        service.client.abort(AbortMigration(id=asked.id))
+        gate.let_on()
+        ended = service.wait(asked.id)
+        assert ended.state == "cancelled", service.events(ended.id)
+        undone(service, web1)
+
+
+def test_a_copy_that_runs_is_held_to_another_bandwidth(service: ServiceUnderTest) -> None:
+    guest(service, running=False)
+    local(service, "h1")["web1-vda"].content = bytes(64 * MIB)
+    asked = cold(service, bandwidth_mib_s=1)
+    service.until(lambda: service.show(asked.id).disk_total is not None)
+    told = service.client.tune(Tune(id=asked.id, bandwidth_mib_s=0))
+    assert told.result == "applied"
+    ended = service.wait(asked.id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert "step: copying at full speed now" in service.events(asked.id)
+
+
+def test_another_conductor_tells_what_was_asked_meanwhile(service: ServiceUnderTest) -> None:
+    guest(service, running=False)
+    service.fleet.hold()
+    asked = cold(service)
+    service.until(lambda: service.show(asked.id).disk_total is not None)
+    service.stop_conductor()
+    service.conductor.context.stores.journal.ask_tuning(asked.id, Tuning(7), "operator")
+    service.start_conductor()
+    service.until(lambda: "step: copying at 7 MiB/s at most now" in service.events(asked.id))
+    service.fleet.release()
+    assert service.wait(asked.id).state == "completed"
+
+
+def test_a_cold_move_has_no_limit_but_its_bandwidth(service: ServiceUnderTest) -> None:
+    guest(service, running=True)
+    service.fleet.hold()
+    asked = cold(service)
+    with pytest.raises(Refused) as refused:
+        service.client.tune(Tune(id=asked.id, max_downtime_ms=100))
+    assert refused.value.code == "request.invalid"
+    service.fleet.release()
+    assert service.wait(asked.id).state == "completed"
 
 
 @pytest.mark.parametrize(
