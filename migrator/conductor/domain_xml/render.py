@@ -7,7 +7,7 @@ only true while the guest moves, the attempt's mark, goes into the first alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from xml.etree.ElementTree import Element
@@ -30,6 +30,7 @@ from migrator.conductor.domain_xml.size import Size, resize
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
 from migrator.model import AttemptMark, DiskMove, HostAddresses
+from migrator.storage.plan import copied
 
 Rewriter = Callable[[Element, Arrival], Iterable[str]]
 """Changes the tree in place and yields what it changed, in words."""
@@ -88,13 +89,16 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
     addresses = AddressMap.between(request.source, request.destination)
     arrival = Arrival(addresses, request.landing)
     rewrite = partial(_rewrite, arrival=arrival, disks=request.disks, rewriters=rewriters)
-    live, changes = _checked(request.live_xml, partial(rewrite, mark=request.mark, running=True))
+    targets = frozenset(move.target for move in copied(request.disks))
+    live, changes = _checked(
+        request.live_xml, partial(rewrite, mark=request.mark, running=True), targets
+    )
     said = [f"running guest: {change}" for change in changes]
     persistent = None
     mark = request.mark if request.marks_definition else None
     if request.inactive_xml is not None:
         persistent, changes = _checked(
-            request.inactive_xml, partial(rewrite, mark=mark, running=False)
+            request.inactive_xml, partial(rewrite, mark=mark, running=False), targets
         )
         resized = parse(persistent)
         changes += resize(resized, request.size)
@@ -117,12 +121,14 @@ def _rewrite(
         yield from rewrite(domain, arrival)
 
 
-def _checked(text: str, rewrite: Callable[[Element], Iterable[str]]) -> tuple[str, list[str]]:
+def _checked(
+    text: str, rewrite: Callable[[Element], Iterable[str]], copied_disks: Collection[str]
+) -> tuple[str, list[str]]:
     """The rewritten text and what was changed, once nothing else has."""
     domain = parse(text)
     changes = [*rewrite(domain)]
     written = serialise(domain)
-    unexpected = unexpected_changes(text, written)
+    unexpected = unexpected_changes(text, written, copied_disks)
     if unexpected:
         raise Broken(
             "domain.xml_changed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
@@ -55,6 +55,10 @@ def _replaced(change: Change) -> bool:
     return bool(change.before) and bool(change.after)
 
 
+def _new(change: Change) -> bool:
+    return change.before is None
+
+
 def _said_raw(change: Change) -> bool:
     return change.before is None and change.after in ("raw", '<driver type="raw" />')
 
@@ -76,7 +80,7 @@ def _becomes(value: str) -> Callable[[Change], bool]:
 
 
 def _ends_chain(change: Change) -> bool:
-    return change.after in (None, "<backingStore />")
+    return change.after in (None, END_OF_CHAIN)
 
 
 def _replaced_or_gone(change: Change) -> bool:
@@ -108,17 +112,25 @@ _COPY = "a copied disk is the volume that was made for it, and stands alone"
 _SPARSE = "a copy keeps its holes"
 _FORMAT = "no format means raw to libvirt; said aloud, nobody can guess another"
 
+COPIED = "devices/disk(copied)"
+"""Path of a disk that is another volume at the destination; of no other disk may the source or the chain
+differ."""
+END_OF_CHAIN = "<backingStore />"
+"""libvirt looks for a chain in the volume itself where nothing says that there is none."""
+
 WHITELIST: tuple[Allowed, ...] = (
     Allowed(f"metadata/{{{NAMESPACE}}}*", "the mark of the attempt that moves the guest", _any),
     Allowed("devices/disk/driver", _FORMAT, _said_raw),
     Allowed("devices/disk/driver/@type", _FORMAT, _said_raw),
-    Allowed("devices/disk/@type", _COPY, _becomes("volume")),
-    *(Allowed(f"devices/disk/source/@{name}", _COPY, _gone) for name in ("file", "dev", "index")),
-    *(Allowed(f"devices/disk/source/@{name}", _COPY, _named) for name in ("pool", "volume")),
-    Allowed("devices/disk/backingStore", _COPY, _ends_chain),
-    Allowed("devices/disk/backingStore/*", _COPY, _gone),
-    Allowed("devices/disk/driver/@discard", _SPARSE, _becomes("unmap")),
-    Allowed("devices/disk/driver/@detect_zeroes", _SPARSE, _becomes("unmap")),
+    Allowed(f"{COPIED}/@type", _COPY, _becomes("volume")),
+    *(Allowed(f"{COPIED}/source/@{name}", _COPY, _gone) for name in ("file", "dev", "index")),
+    *(Allowed(f"{COPIED}/source/@{name}", _COPY, _named) for name in ("pool", "volume")),
+    Allowed(f"{COPIED}/backingStore", _COPY, _ends_chain),
+    Allowed(f"{COPIED}/backingStore/*", _COPY, _gone),
+    Allowed(f"{COPIED}/driver", _SPARSE, _new),
+    Allowed(f"{COPIED}/driver/@type", _FORMAT, _said_raw),
+    Allowed(f"{COPIED}/driver/@discard", _SPARSE, _becomes("unmap")),
+    Allowed(f"{COPIED}/driver/@detect_zeroes", _SPARSE, _becomes("unmap")),
     Allowed("devices/graphics/@listen", _BOUND_BY_HOST, _replaced),
     Allowed("devices/graphics/listen/@address", _BOUND_BY_HOST, _replaced),
     *(
@@ -142,13 +154,48 @@ WHITELIST: tuple[Allowed, ...] = (
 )
 
 
-def unexpected_changes(before_xml: str, after_xml: str) -> tuple[str, ...]:
+def unexpected_changes(
+    before_xml: str, after_xml: str, copied: Collection[str] = ()
+) -> tuple[str, ...]:
     """Every difference that :data:`WHITELIST` has no row for, with its path.
 
+    :param copied: targets of the disks that are other volumes in ``after_xml``.
     :raises Refused: ``domain.xml_invalid`` for either text.
     """
     before, after = _tree(before_xml), _tree(after_xml)
-    return tuple(str(change) for change in _differences(before, after) if not _allowed(change))
+    for tree in (before, after):
+        _mark_copied(tree, copied)
+    found = [str(change) for change in _differences(before, after) if not _allowed(change)]
+    return (*found, *_open_ended(before, after))
+
+
+def _mark_copied(domain: Element, copied: Collection[str]) -> None:
+    """Give those disks a name of their own among the paths."""
+    for disk in domain.findall("devices/disk"):
+        if _target(disk) in copied:
+            disk.tag = COPIED.rpartition("/")[2]
+
+
+def _open_ended(before: Element, after: Element) -> Iterator[str]:
+    """Copied disks that do not say that they stand alone."""
+    sources = {_target(disk): disk.find("source") for disk in _copied_disks(before)}
+    for disk in _copied_disks(after):
+        old, new = sources.get(_target(disk)), disk.find("source")
+        if _shown(old) != _shown(new) and [*map(_shown, disk.findall("backingStore"))] != [
+            END_OF_CHAIN
+        ]:
+            yield f"domain/devices/disk {_target(disk)}: it must say that it stands alone"
+
+
+def _copied_disks(domain: Element) -> Iterator[Element]:
+    """Their name is no tag that a path could look for."""
+    name = COPIED.rpartition("/")[2]
+    return (each for devices in domain.findall("devices") for each in devices if each.tag == name)
+
+
+def _target(disk: Element) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")
 
 
 def _allowed(change: Change) -> bool:
