@@ -7,7 +7,7 @@
     h1.migrate(WEB1, plan)
 
 Time and workers come from :mod:`migrator.ports`, so it runs under a virtual clock as well. Behaviour
-is what libvirt 9.0 was seen to do; ``tests/contract/test_hypervisor.py`` runs on both.
+is what libvirt 9.0 was seen to do; ``tests/contract/hypervisor`` runs on both.
 """
 
 from __future__ import annotations
