@@ -35,6 +35,8 @@ KEYS = (
     "cells",
     "devices",
     "alarms",
+    "needs_attention",
+    "foreign",
 )
 
 
@@ -42,6 +44,11 @@ def _alive(row: Row) -> str:
     if row["alive"]:
         return "yes"
     return f"no: {words.plain(row['why_down'])}" if row["why_down"] else "no"
+
+
+def _state(row: Row) -> str:
+    more = " (needs attention)" if row["needs_attention"] else ""
+    return f"{words.plain(row['state'])}{more}"
 
 
 def _cells(row: Row) -> str:
@@ -73,6 +80,7 @@ PARTS: Columns = {
     "cells": _cells,
     "devices": _devices,
     "alarms": lambda row: "\n".join(words.printable(line) for line in row["alarms"]),
+    "foreign": lambda row: "\n".join(words.printable(line) for line in row["foreign"]),
 }
 
 
@@ -86,7 +94,8 @@ class ListHosts(ListCommand):
     keys = KEYS
     empty = "there are no hosts; [fleet] hosts in the service's configuration lists them"
     table: ClassVar[Columns] = {
-        **field_columns("name", "state"),
+        **field_columns("name"),
+        "state": _state,
         "alive": _alive,
         **field_columns("instances"),
         "vcpus": lambda row: _share(words.plain(row["claimed_vcpus"]), words.plain(row["cpus"])),

@@ -67,6 +67,23 @@ def settle(
     return Settled(settled, _what_happened(known, settled))
 
 
+def strangers(
+    instance: Instance | None, sightings: Mapping[str, DomainSummary]
+) -> Mapping[str, DomainSummary]:
+    """Host -> a domain that has CPUs or devices to itself there and is not the instance where it lives:
+    a second copy, or one that a migration of somebody else's is bringing."""
+    owner = None if instance is None else instance.host
+    return {
+        host: domain
+        for host, domain in sightings.items()
+        if host != owner
+        and domain.state in ACTIVE_STATES
+        and (domain.incoming or not _leaving(domain))
+        and domain.held is not None
+        and (domain.held.own_cpus or domain.held.devices)
+    }
+
+
 def _active(seen: Mapping[str, DomainSummary]) -> list[str]:
     """Hosts where it may be running. The old half of a migration that somebody else drives stays
     visible, paused, for a second or two after the switch; that is no second guest."""

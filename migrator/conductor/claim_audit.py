@@ -71,6 +71,10 @@ def audit(picture: Picture) -> list[Finding]:
     return findings
 
 
+def _uses_parts(domain: DomainSummary) -> bool:
+    return domain.state in ACTIVE_STATES and domain.held is not None
+
+
 def _uses(domain: DomainSummary) -> bool:
     return domain.state in ACTIVE_STATES and not domain.incoming
 
@@ -79,6 +83,16 @@ def _of_claim(claim: Claim, domain: DomainSummary | None) -> Iterator[Finding]:
     def finding(fault: ClaimFault, message: str) -> Finding:
         return Finding(fault, claim.host, claim.instance_name, message)
 
+    if claim.purpose is ClaimPurpose.FOREIGN and domain is not None and _uses_parts(domain):
+        yield finding(
+            ClaimFault.FOREIGN,
+            "a domain of it runs here, which is not where it lives; nobody else is given what it has: "
+            f"{in_words(domain.held)}",
+        )
+        return
+    if claim.purpose is ClaimPurpose.FOREIGN:
+        yield finding(ClaimFault.LEAKED, "claimed for a domain that is not there any more")
+        return
     if claim.purpose is not ClaimPurpose.USE:
         yield finding(
             ClaimFault.LEAKED, f"claimed as {claim.purpose} for a migration that has ended"

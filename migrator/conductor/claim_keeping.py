@@ -46,6 +46,16 @@ def differs(instance: Instance, claims: Mapping[str, Claim], held: Placement) ->
     return claim.placement is None or not has_same_parts(claim.placement, held)
 
 
+def strays(instance_id: str, claims: Sequence[Claim], foreign: Mapping[str, DomainSummary]) -> bool:
+    """Whether its ``foreign`` claims are of other hosts than such domains were seen on."""
+    claimed = {
+        claim.host
+        for claim in claims
+        if claim.instance_id == instance_id and claim.purpose is ClaimPurpose.FOREIGN
+    }
+    return claimed != foreign.keys()
+
+
 def use_claims(claims: Sequence[Claim]) -> Mapping[str, Claim]:
     """Instance -> its ``use`` claim."""
     return {claim.instance_id: claim for claim in claims if claim.purpose is ClaimPurpose.USE}

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from migrator.conductor import claim_keeping
-from migrator.conductor.adoption import Settled, settle
+from migrator.conductor.adoption import Settled, settle, strangers
 from migrator.conductor.context import Context
 from migrator.conductor.disk_records import DiskRecords
-from migrator.conductor.host_parts import vanished
+from migrator.conductor.host_parts import losses
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.ports import Heard
 from migrator.conductor.rivals import of_another_libvirt, two_agents
@@ -138,8 +138,15 @@ class Fleet:
         """Facts come when they have changed; what guests lost by it is said as often."""
         if facts.topology is not None:
             _, claims = self._context.stores.claims.on_host(host)
-            for sentence in vanished(facts.topology, claims):
+            for instance_id, sentence in losses(facts.topology, claims):
                 LOG.error("%s: %s; see `migrator host show %s`", host, sentence, host)
+                self._note_alarm(instance_id, f"{host}: {sentence}")
+
+    def _note_alarm(self, instance_id: str, sentence: str) -> None:
+        """In the history of the migration that moves it, if one does."""
+        known = self._context.stores.instances.get(instance_id)
+        if known is not None and known.migration_id is not None:
+            self._context.stores.journal.note(known.migration_id, "alarm", sentence)
 
     def domain_event(self, request: DomainEvent) -> Empty:
         """The flow that waits for it first, wherever it is led, then our own records.
@@ -231,14 +238,19 @@ class Fleet:
             settled = settle(known, instance_id, sightings)
             now = known if settled is None else settled.instance
             held = None if now is None else _held(now, sightings)
+            foreign = strangers(now, sightings)
             if settled is None:
                 if now is not None and held is not None:
                     instances.keep_use_claim(now, held)
+                if foreign:
+                    self._context.stores.claims.keep_foreign(instance_id, foreign)
                 return True
             if settled.happened in ASK_AGAIN and not alarm:
                 return False
             uses = settled.instance.status in USES_RESOURCES
             instances.save(settled.instance, uses, held)
+            if foreign or (known is not None and known.status is InstanceStatus.SPLIT_BRAIN):
+                self._context.stores.claims.keep_foreign(instance_id, foreign)
         self._say(settled)
         return True
 
@@ -297,7 +309,8 @@ class Fleet:
         claim_keeping.sweep(self._context)
         instances = self._context.stores.instances
         known = {instance.id: instance for instance in instances.list()}
-        claims = claim_keeping.use_claims(self._context.stores.claims.list())
+        claimed = self._context.stores.claims.list()
+        claims = claim_keeping.use_claims(claimed)
         seen = instances.all_sightings()
         for instance_id in sorted(known.keys() | seen.keys()):
             instance, sightings = known.get(instance_id), seen.get(instance_id, {})
@@ -309,6 +322,9 @@ class Fleet:
             )
             if unclaimed or settle(instance, instance_id, sightings) is not None:
                 self.settle(instance_id)
+            foreign = strangers(instance, sightings)
+            if instance is not None and claim_keeping.strays(instance_id, claimed, foreign):
+                self._context.stores.claims.keep_foreign(instance_id, foreign)
 
     def choose_owner(self, instance_id: str, host: str) -> None:
         """An operator says where an ambiguous instance lives.

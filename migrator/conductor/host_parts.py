@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from migrator.conductor.claim_audit import in_words
 from migrator.cpu_lists import listed
 from migrator.messages import HostView
-from migrator.model import Claim, Host, HostTopology
+from migrator.model import Claim, ClaimPurpose, Host, HostTopology
 from migrator.scheduler.fit import Room, room
 from migrator.scheduler.fit.bits import numbers
 from migrator.scheduler.snapshot import use_of
@@ -25,25 +26,53 @@ def with_parts(view: HostView, host: Host, claims: Sequence[Claim]) -> HostView:
         view,
         cells=_cells(topology, left),
         devices=_devices(topology, _owners(claims)),
-        alarms=vanished(topology, claims),
+        foreign=foreign(claims),
     )
+
+
+def foreign(claims: Sequence[Claim]) -> list[str]:
+    """Sentences about domains that are not where their instance lives, and what they have."""
+    return [
+        f"a domain of {claim.instance_name}, which does not live here, has {in_words(claim.placement)}"
+        for claim in claims
+        if claim.purpose is ClaimPurpose.FOREIGN
+    ]
+
+
+def alarms(host: Host, claims: Sequence[Claim]) -> list[str]:
+    """What somebody has to look into."""
+    topology = None if host.facts is None else host.facts.topology
+    return [] if topology is None else vanished(topology, claims)
 
 
 def vanished(topology: HostTopology, claims: Sequence[Claim]) -> list[str]:
     """Sentences about what guests were given and the host does not have any more. Nothing is taken from
     them: a device may come back, and what its guest does without it only a person can say."""
+    return [sentence for _, sentence in losses(topology, claims)]
+
+
+def losses(topology: HostTopology, claims: Sequence[Claim]) -> list[tuple[str, str]]:
+    """The same, each with the instance's id."""
+    owned = [claim for claim in claims if _has_parts(claim)]
+    if not owned:
+        return []
     devices = {device.address for device in topology.devices}
     cpus = {cpu for cell in topology.cells for core in cell.cores for cpu in core}
     said = []
-    for claim in claims:
-        if claim.placement is None:
-            continue
+    for claim in owned:
+        assert claim.placement is not None
         lost = [f"device {one.address}" for one in claim.placement.devices]
         lost = [name for name in lost if name.removeprefix("device ") not in devices]
         lost += [f"CPU {cpu}" for cpu in claim.placement.own_cpus if cpu not in cpus]
         if lost:
-            said.append(f"{claim.instance_name} has {', '.join(lost)}, which the host lacks now")
+            sentence = f"{claim.instance_name} has {', '.join(lost)}, which the host lacks now"
+            said.append((claim.instance_id, sentence))
     return said
+
+
+def _has_parts(claim: Claim) -> bool:
+    placement = claim.placement
+    return placement is not None and bool(placement.own_cpus or placement.devices)
 
 
 def _cells(topology: HostTopology, left: Room) -> list[dict[str, Any]]:

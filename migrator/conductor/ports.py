@@ -348,6 +348,12 @@ class ClaimStore(Protocol):
         where they are; what was dropped."""
         ...
 
+    def keep_foreign(self, instance_id: str, there: Mapping[str, DomainSummary]) -> None:
+        """Its ``foreign`` claims are those of these hosts from now on, with what the domains there have.
+        A claim that it has on such a host otherwise stays what it is, and so does everything while a
+        migration of it is unfinished."""
+        ...
+
 
 class DiskStore(Protocol):
     """Recorded disks; a migration's switch moves them, everything else records them anew."""

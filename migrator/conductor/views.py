@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.conductor.claim_audit import Finding
+from migrator.conductor.host_parts import alarms
 from migrator.messages import (
     ActionView,
     ClaimFinding,
@@ -233,7 +234,7 @@ def devices_view(placement: Placement | None) -> list[Any]:
 
 def host_view(host: Host, claims: Sequence[Claim], instances: int) -> HostView:
     """`host show`."""
-    facts = host.facts
+    facts, lost = host.facts, alarms(host, claims)
     return HostView(
         name=host.name,
         state=host.state,
@@ -258,6 +259,8 @@ def host_view(host: Host, claims: Sequence[Claim], instances: int) -> HostView:
         networks=list(facts.networks) if facts else [],
         tags=list(host.tags),
         zone=host.zone,
+        alarms=lost,
+        needs_attention="; ".join(lost) or None,
     )
 
 

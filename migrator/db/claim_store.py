@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, insert, or_, select
 from sqlalchemy.engine import Connection
 
-from migrator.db.claim_rows import bump_generations
+from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
-from migrator.db.rows import claim_from, storable
+from migrator.db.rows import claim_from, placement_from, storable, to_column
 from migrator.db.tables import claims, hosts, instances, migrations, pool_claims
 from migrator.errors import Refused
-from migrator.model import Claim, ClaimPurpose
+from migrator.model import Claim, ClaimPurpose, DomainSummary
 
 _CLAIM = (*claims.columns, instances.c.name.label("instance_name"))
 
@@ -21,8 +23,9 @@ _CLAIM = (*claims.columns, instances.c.name.label("instance_name"))
 class SqlClaimStore:
     """:class:`migrator.conductor.ports.ClaimStore` in SQL."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._now = now
 
     def list(self) -> Sequence[Claim]:
         """By host, then in the order they were made."""
@@ -55,6 +58,39 @@ class SqlClaimStore:
             raise Refused("host.unknown", f"there is no host {host!r}", host=host)
         return rows[0].generation, [claim_from(row) for row in rows if row.id is not None]
 
+    def keep_foreign(self, instance_id: str, there: Mapping[str, DomainSummary]) -> None:
+        """What domains of it have that are not its guest becomes nobody else's; what they had before is
+        free again. What another claim has already stays that one's."""
+        mine = claims.c.instance_id == instance_id
+        moving = exists().where(
+            migrations.c.instance_id == instance_id, migrations.c.finished_at.is_(None)
+        )
+
+        def work(connection: Connection) -> None:
+            known = exists().where(instances.c.id == instance_id)
+            if not connection.execute(select(known & ~moving)).scalar():
+                return
+            before = {row.host: row for row in connection.execute(select(claims).where(mine))}
+            wanted = {host: _foreign(instance_id, domain) for host, domain in there.items()}
+            touched = set()
+            for host, row in before.items():
+                if row.purpose != ClaimPurpose.FOREIGN:
+                    wanted.pop(host, None)
+                elif host in wanted and placement_from(row.placement) == there[host].held:
+                    del wanted[host]
+                else:
+                    connection.execute(delete(claims).where(claims.c.id == row.id))
+                    touched.add(host)
+            for host, values in wanted.items():
+                add = insert(claims).values(**values, host=host, created_at=self._now())
+                made = connection.execute(add.returning(claims.c.id))
+                parts = ClaimParts(self._database, connection, made.scalar_one(), host)
+                parts.hold(there[host].held)
+                touched.add(host)
+            bump_generations(connection, touched)
+
+        self._database.write(work)
+
     def sweep(self) -> Sequence[Claim]:
         """Drop claims of migrations that have ended, and ``use`` claims of instances that do not live
         where they are and are not moving; what was dropped."""
@@ -80,3 +116,14 @@ class SqlClaimStore:
             return found
 
         return self._database.write(work)
+
+
+def _foreign(instance_id: str, domain: DomainSummary) -> dict[str, Any]:
+    return {
+        "instance_id": instance_id,
+        "purpose": ClaimPurpose.FOREIGN.value,
+        "migration_id": None,
+        "vcpus": domain.vcpus,
+        "memory_mib": domain.memory_mib,
+        "placement": to_column(domain.held),
+    }

@@ -38,7 +38,7 @@ def open_stores(
         migrations=SqlMigrationStore(database, wait.todo_lease_s),
         hosts=SqlHostStore(database, wait.silent_host_s),
         instances=SqlInstanceStore(database, now),
-        claims=SqlClaimStore(database),
+        claims=SqlClaimStore(database, now),
         disks=SqlDiskStore(database),
         profiles=SqlProfileStore(database),
     )

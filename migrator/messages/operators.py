@@ -291,6 +291,10 @@ class HostView(Message, frozen=True):
     """[{address, vendor, product, kind, numa_node, network, instance}]"""
     alarms: list[str] = msgspec.field(default_factory=list)
     """What guests have that the host has not any more."""
+    needs_attention: str | None = None
+    """The alarms in one sentence."""
+    foreign: list[str] = msgspec.field(default_factory=list)
+    """Domains that have CPUs or devices of it and are not where their instance lives."""
 
 
 class HostRef(Message, frozen=True):

@@ -124,6 +124,9 @@ class ClaimPurpose(enum.StrEnum):
     """A migration is bringing an instance there."""
     LEAVING = "leaving"
     """The instance has left; the source is not released yet."""
+    FOREIGN = "foreign"
+    """A domain of it is seen there that is not its guest, for all anybody knows; what that has of the
+    host's CPUs and devices is nobody else's."""
 
 
 class ExclusiveUse(enum.StrEnum):

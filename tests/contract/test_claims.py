@@ -18,12 +18,15 @@ from migrator.errors import Broken, MigratorError, Transient
 from migrator.model import (
     CellPlacement,
     DeviceGiven,
+    DomainState,
+    DomainSummary,
     DropClaim,
     HostUse,
     Instance,
     InstanceStatus,
     PagesTaken,
     Placement,
+    Reason,
     SwitchOwner,
     TakeClaim,
 )
@@ -327,6 +330,50 @@ def test_two_that_sit_on_one_cpu_by_hand_are_told_apart_and_the_second_inherits(
     assert parts(world) == {("h1", "1", "given")}
     world.stores.instances.keep_use_claim(second, pinned(0, 1))
     assert parts(world) == {("h1", "0", "given"), ("h1", "1", "given")}
+
+
+def domain_of(instance: Instance, placement: Placement) -> DomainSummary:
+    return DomainSummary(
+        id=instance.id,
+        name=instance.name,
+        state=DomainState.RUNNING,
+        reason=Reason.BOOTED,
+        persistent=True,
+        vcpus=2,
+        memory_mib=512,
+        held=placement,
+    )
+
+
+def test_what_a_second_copy_of_a_guest_has_is_nobody_elses_as_long_as_it_is_there(
+    world: World,
+) -> None:
+    copied, store = world.instance("copied"), world.stores.claims
+    rival = placing(world, "web1")
+    before, _ = store.on_host("h2")
+    store.keep_foreign(copied.id, {"h2": domain_of(copied, pinned(3))})
+    generation, (claim,) = store.on_host("h2")
+    assert (claim.purpose, claim.placement, claim.migration_id) == ("foreign", pinned(3), None)
+    assert generation > before
+    with pytest.raises(Transient):
+        take(world, rival, pinned(3))
+    store.keep_foreign(copied.id, {"h2": domain_of(copied, pinned(3))})
+    assert store.on_host("h2")[0] == generation
+    assert not store.sweep()
+    store.keep_foreign(copied.id, {"h2": domain_of(copied, pinned(4))})
+    take(world, rival, pinned(3))
+    store.keep_foreign(copied.id, {})
+    assert [each.instance_name for each in store.on_host("h2")[1]] == ["web1"]
+    assert {part for _, part, _ in parts(world)} == {"3"}
+
+
+def test_a_claim_of_the_guest_itself_is_never_called_foreign(world: World) -> None:
+    guest = world.instance("web1")
+    before = world.stores.claims.list()
+    world.stores.claims.keep_foreign(guest.id, {guest.host or "": domain_of(guest, pinned(3))})
+    world.queued(guest)
+    world.stores.claims.keep_foreign(guest.id, {"h2": domain_of(guest, pinned(3))})
+    assert world.stores.claims.list() == before
 
 
 def test_while_a_guest_moves_its_claims_are_the_journals(world: World) -> None:

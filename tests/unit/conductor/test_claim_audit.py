@@ -59,6 +59,8 @@ def test_what_cannot_be_seen_from_outside_is_no_difference(kept_free: dict[str, 
     [
         ([claim()], [], "leaked", "a guest that is absent here"),
         ([claim()], [domain(state=DomainState.SHUTOFF, held=None)], "leaked", "shutoff here"),
+        ([claim(purpose=ClaimPurpose.FOREIGN)], [domain()], "foreign", "nobody else is given"),
+        ([claim(purpose=ClaimPurpose.FOREIGN)], [], "leaked", "not there any more"),
         ([claim(purpose=ClaimPurpose.LEAVING)], [], "leaked", "claimed as leaving for a migration"),
         (
             [claim(purpose=ClaimPurpose.INCOMING)],

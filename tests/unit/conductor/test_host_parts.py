@@ -67,6 +67,22 @@ def test_a_host_shows_what_is_left_of_its_cells_and_whose_its_devices_are() -> N
     assert (view.tags, view.zone, view.alarms) == (["ssd"], "row-1", [])
 
 
+def test_a_device_that_vanished_from_under_its_guest_needs_attention_and_is_named() -> None:
+    host = a_host(facts=replace(FACTS, topology=replace(TOPOLOGY, devices=())))
+    view = host_view(host, [CLAIM], 1)
+    assert view.alarms == [f"web1 has device {VF.address}, which the host lacks now"]
+    assert view.needs_attention == view.alarms[0]
+    assert host_view(a_host(facts=replace(FACTS, topology=TOPOLOGY)), [CLAIM], 1).alarms == []
+
+
+def test_a_domain_that_does_not_live_there_is_shown_with_what_it_has() -> None:
+    host = a_host(facts=replace(FACTS, topology=TOPOLOGY))
+    stranger = replace(CLAIM, purpose=ClaimPurpose.FOREIGN)
+    (sentence,) = with_parts(host_view(host, [stranger], 0), host, [stranger]).foreign
+    assert "a domain of web1" in sentence
+    assert f"CPU 2, device {VF.address}" in sentence
+
+
 def test_a_host_that_has_not_described_its_parts_shows_none() -> None:
     view = with_parts(host_view(a_host(), [], 0), a_host(), [])
     assert (view.cells, view.devices) == (None, None)
