@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.report import Row, print_rows
+from migrator.conductor.host_turns import HostTurns, pause_s
 from migrator.conductor.ports import Lead, Stores
 from migrator.db import schema
 from migrator.db.engine import Database
@@ -37,7 +38,7 @@ from migrator.model import (
     TakeClaim,
 )
 from migrator.states import MigrationState as S
-from migrator.threads import SystemClock
+from migrator.threads import SystemClock, Threads
 from tests.contract.database_fixtures import private_postgres
 
 WORKERS = 8
@@ -96,22 +97,25 @@ def placement(first_cpu: int) -> Placement:
     )
 
 
-def take(service: Service, lead: Lead, host: str, wanted: Placement) -> int:
-    """As the step does it, again after each conflict; how many there were."""
+def take(service: Service, lead: Lead, host: str, wanted: Placement, turns: HostTurns) -> int:
+    """As the step does it: in turn with the others of its conductor, and after each conflict again, a
+    moment later; how many there were."""
     conflicts = 0
     while True:
-        generation, _ = service.stores.claims.on_host(host)
-        effect = TakeClaim(host, generation, 4, 4096, wanted)
-        try:
-            service.stores.journal.move(
-                lead, S.SCHEDULING, S.CLAIMED, "placed", [effect], destination=host
-            )
-        except Transient as conflict:
-            if conflict.code != "claim.conflict":
-                raise
-            conflicts += 1
-        else:
-            return conflicts
+        with turns.at(host):
+            generation, _ = service.stores.claims.on_host(host)
+            effect = TakeClaim(host, generation, 4, 4096, wanted)
+            try:
+                service.stores.journal.move(
+                    lead, S.SCHEDULING, S.CLAIMED, "placed", [effect], destination=host
+                )
+            except Transient as conflict:
+                if conflict.code != "claim.conflict":
+                    raise
+                conflicts += 1
+            else:
+                return conflicts
+        time.sleep(pause_s(lead.migration_id, conflicts))
 
 
 def give_back(service: Service, lead: Lead, host: str) -> None:
@@ -119,8 +123,11 @@ def give_back(service: Service, lead: Lead, host: str) -> None:
     service.stores.journal.move(lead, S.CLAIMED, S.SCHEDULING, "again", drop, destination=None)
 
 
-def claims_per_second(service: Service, hosts: Sequence[str]) -> tuple[float, int]:
+def claims_per_second(
+    service: Service, hosts: Sequence[str], conductors: int = 1
+) -> tuple[float, int]:
     """(claims taken and given back per second, conflicts) of all workers together."""
+    turns = [HostTurns(Threads()) for _ in range(conductors)]
     leads = [service.placing(f"g{uuid.uuid4().hex[:8]}", "s1") for _ in range(WORKERS)]
     start = threading.Barrier(WORKERS + 1)
 
@@ -129,7 +136,8 @@ def claims_per_second(service: Service, hosts: Sequence[str]) -> tuple[float, in
         start.wait()
         conflicts = 0
         for _ in range(ROUNDS):
-            conflicts += take(service, leads[number], host, wanted)
+            mine = turns[number % conductors]
+            conflicts += take(service, leads[number], host, wanted, mine)
             give_back(service, leads[number], host)
         return conflicts
 
@@ -177,6 +185,7 @@ def measure(name: str, url: str) -> list[Row]:
     apart = [service.host(f"h{number}") for number in range(WORKERS)]
     alone, _ = claims_per_second(service, apart)
     crowded, conflicts = claims_per_second(service, [service.host("crowded")])
+    split, more_conflicts = claims_per_second(service, [service.host("split")], WORKERS)
     answers, took = fifty_for_one(service, service.host("slot"))
     service.database.close()
     whole = dict(answers) == {"won": 1, "refused": RIVALS - 1}
@@ -186,6 +195,12 @@ def measure(name: str, url: str) -> list[Row]:
         Row(
             f"{name}: claims/s, {WORKERS} workers on one host",
             f"{crowded:.0f} ({conflicts} conflicts)",
+            "",
+            None,
+        ),
+        Row(
+            f"{name}: the same, each a conductor of its own",
+            f"{split:.0f} ({more_conflicts} conflicts)",
             "",
             None,
         ),

@@ -40,6 +40,12 @@ def make(hypervisor: Hypervisor, migration_id: str, wanted: PlannedVolume) -> No
         raise _exists(wanted)
 
 
+def is_made(hypervisor: Hypervisor, migration_id: str, wanted: PlannedVolume) -> bool:
+    """Whether this migration has begun to make it. Refreshes its pool, sizes and all."""
+    hypervisor.refresh_pool(wanted.pool)
+    return hypervisor.has_volume(wanted.pool, _marker(migration_id, wanted).volume)
+
+
 def unmake(hypervisor: Hypervisor, migration_id: str, wanted: PlannedVolume) -> list[str]:
     """Delete it if this migration made it; what was removed, in words."""
     marker = _marker(migration_id, wanted)

@@ -29,6 +29,15 @@ def taken_meanwhile(placement: Placement, now: Reality) -> list[str]:
     return [*_cpus(placement, now), *_devices(placement, now), *_pages(placement, now)]
 
 
+def short_of(needed: Mapping[str, int], free: Mapping[str, int]) -> list[str]:
+    """Pools with less free than is needed, in words; bytes by pool."""
+    return [
+        f"pool {pool} has {free.get(pool, 0)} bytes free and {wanted} are needed"
+        for pool, wanted in sorted(needed.items())
+        if free.get(pool, 0) < wanted
+    ]
+
+
 def _cpus(placement: Placement, now: Reality) -> Iterator[str]:
     wanted = {*placement.own_cpus, *placement.blocked_cpus}
     there = {cpu for cell in now.topology.cells for core in cell.cores for cpu in core}

@@ -11,6 +11,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.dispatcher import Dispatcher
 from migrator.conductor.endpoint import ConductorEndpoint
 from migrator.conductor.fleet import Fleet
+from migrator.conductor.host_turns import HostTurns
 from migrator.conductor.incarnations import Incarnations
 from migrator.conductor.mailroom import Mailroom
 from migrator.conductor.ports import Stores
@@ -50,6 +51,7 @@ class Conductor:
             mail=Mailroom(concurrency, clock),
             incarnations=Incarnations(concurrency, clock, settings.host_down_s),
             blackouts=Blackouts(concurrency, clock),
+            turns=HostTurns(concurrency),
             candidates=Candidates(stores, _promises(settings), concurrency),
             dispatch=concurrency.inbox(),
             todo=concurrency.inbox(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from migrator.compute_agent.rpcapi import AgentApi
 from migrator.conductor.blackouts import Blackouts
 from migrator.conductor.candidates import Candidates
+from migrator.conductor.host_turns import HostTurns
 from migrator.conductor.incarnations import Incarnations
 from migrator.conductor.mailroom import Mailroom
 from migrator.conductor.ports import Stores
@@ -31,6 +32,8 @@ class Context:
     blackouts: Blackouts
     candidates: Candidates
     """The hosts as placements see them."""
+    turns: HostTurns
+    """At claiming on one of them."""
     dispatch: Inbox[object]
     """Wakes the dispatcher: something may start now."""
     todo: Inbox[object]

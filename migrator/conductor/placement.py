@@ -7,7 +7,7 @@ that the three cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from migrator.conductor.context import Context
@@ -19,7 +19,7 @@ from migrator.conductor.disks import (
     write_rates,
 )
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
-from migrator.conductor.wanted import Move, wanted_by
+from migrator.conductor.wanted import Move, wanted_by, wishes_of
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
 from migrator.model import (
@@ -27,9 +27,9 @@ from migrator.model import (
     Kind,
     Migration,
     MigrationRequest,
+    Mode,
     PciLive,
     Refusal,
-    Wishes,
 )
 from migrator.scheduler.filters.slots import FULL
 from migrator.scheduler.requests import wished
@@ -67,8 +67,13 @@ def select_hosts(
     context: Context, facts: SourceFacts, move: Move, enough: int | None = None
 ) -> Selection:
     """The pure part: who would take it, in which order, and why not the others."""
+    wishes = wishes_of(context, facts.instance_id)
+    groups = () if move.mode is Mode.FORCE else (*wishes.affinity, *wishes.anti_affinity)
+    # Before the hosts: a member that gets its place in between makes the marks too old, never too new.
+    marks = context.stores.instances.group_marks(groups) if groups else ()
     candidates = context.candidates.now()
-    return select(wanted_by(context, facts, move, candidates), candidates, enough)
+    wanted = wanted_by(context, facts, move, (wishes, candidates))
+    return replace(select(wanted, candidates, enough), group_marks=marks)
 
 
 def to_let_go(context: Context, facts: SourceFacts) -> frozenset[str]:
@@ -76,8 +81,7 @@ def to_let_go(context: Context, facts: SourceFacts) -> frozenset[str]:
     domain or its operator says that it copes."""
     if facts.spec is None:
         return frozenset()
-    instance = context.stores.instances.get(facts.instance_id)
-    wishes = Wishes() if instance is None else instance.wishes
+    wishes = wishes_of(context, facts.instance_id)
     request = wished(facts.spec.resources, wishes, None)
     return frozenset(each.id for each in request.pci if each.live is PciLive.DETACH)
 

@@ -304,6 +304,10 @@ class InstanceStore(Protocol):
         """Which profile it has; None: the default. Nothing for an unknown one."""
         ...
 
+    def group_marks(self, groups: Sequence[str]) -> tuple[tuple[str, int], ...]:
+        """(group, mark) of each, by name: a mark grows with each claim that a member takes."""
+        ...
+
     def groups(self) -> Mapping[str, frozenset[str]]:
         """group -> the ids of the instances that are in it, for affinity or against it."""
         ...

@@ -33,12 +33,20 @@ class Move:
     kind: Kind = Kind.LIVE
 
 
+def wishes_of(context: Context, instance_id: str) -> Wishes:
+    """What its operator wants; nothing of one that is not known yet."""
+    instance = context.stores.instances.get(instance_id)
+    return Wishes() if instance is None else instance.wishes
+
+
 def wanted_by(
-    context: Context, facts: SourceFacts, move: Move, candidates: Sequence[Candidate]
+    context: Context,
+    facts: SourceFacts,
+    move: Move,
+    among: tuple[Wishes, Sequence[Candidate]],
 ) -> Wanted:
     """Everything a host is judged by."""
-    instance = context.stores.instances.get(facts.instance_id)
-    wishes = Wishes() if instance is None else instance.wishes
+    wishes, candidates = among
     request = ResourceRequest(facts.vcpus, facts.memory_mib)
     source = next((each.host for each in candidates if each.host.name == move.source), None)
     if facts.spec is not None:

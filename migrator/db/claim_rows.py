@@ -15,7 +15,7 @@ from sqlalchemy import Table, delete, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.engine import Database
-from migrator.db.tables import claim_cpus, claim_devices, hosts
+from migrator.db.tables import claim_cpus, claim_devices, group_marks, hosts
 from migrator.model import ExclusiveUse, Placement
 
 
@@ -24,6 +24,15 @@ def bump_generations(connection: Connection, names: Collection[str]) -> None:
     if names:
         grown = {"claims_generation": hosts.c.claims_generation + 1}
         connection.execute(update(hosts).where(hosts.c.name.in_(sorted(names))).values(grown))
+
+
+def move_group_mark(database: Database, connection: Connection, group: str, mark: int) -> bool:
+    """On by one; False when it is not ``mark`` any more. A group nobody has claimed for is at 0."""
+    if mark == 0:
+        first = database.insert(group_marks).values(name=group, mark=1).on_conflict_do_nothing()
+        return connection.execute(first.returning(group_marks.c.mark)).first() is not None
+    same = group_marks.c.name == group, group_marks.c.mark == mark
+    return connection.execute(update(group_marks).where(*same).values(mark=mark + 1)).rowcount == 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a move of a migration changes besides its own row, within the same transaction.
 
-Rows are always locked in this order: the migration, the instance, hosts by name, claims, to-dos.
+Rows are always locked in this order: the migration, the instance, groups by name, hosts by name, claims,
+to-dos.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import case, delete, insert, update
 from sqlalchemy.engine import Connection
 
-from migrator.db.claim_rows import ClaimParts, bump_generations
+from migrator.db.claim_rows import ClaimParts, bump_generations, move_group_mark
 from migrator.db.columns import database_now
 from migrator.db.disk_effects import drop_bytes, hold_bytes, move_disks
 from migrator.db.engine import Database
@@ -71,6 +72,13 @@ class Effects:
         bump_generations(self.connection, frozenset(dropped))
 
     def _take(self, effect: TakeClaim) -> None:
+        for group, mark in sorted(effect.group_marks):
+            if not move_group_mark(self.database, self.connection, group, mark):
+                raise Transient(
+                    "claim.conflict",
+                    f"another guest of group {group} has been given a place meanwhile; choose again",
+                    group=group,
+                )
         seen = hosts.c.claims_generation == effect.claims_generation
         grown = {"claims_generation": hosts.c.claims_generation + 1}
         counted = update(hosts).where(hosts.c.name == effect.host, seen).values(grown)

@@ -16,7 +16,7 @@ from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
 from migrator.db.hearing import hear, nothing_newer
 from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
-from migrator.db.tables import claims, instances, migrations, sightings
+from migrator.db.tables import claims, group_marks, instances, migrations, sightings
 from migrator.errors import Refused
 from migrator.model import (
     ClaimPurpose,
@@ -207,6 +207,13 @@ class SqlInstanceStore:
         change = update(instances).where(instances.c.id == instance_id)
         with self._database.writer() as connection:
             connection.execute(change.values(profile=profile))
+
+    def group_marks(self, groups: Sequence[str]) -> tuple[tuple[str, int], ...]:
+        """(group, mark), by name."""
+        query = select(group_marks).where(group_marks.c.name.in_(groups))
+        with self._database.reader() as connection:
+            marks = {row.name: row.mark for row in connection.execute(query)}
+        return tuple((group, marks.get(group, 0)) for group in sorted(set(groups)))
 
     def groups(self) -> Mapping[str, frozenset[str]]:
         """group -> the ids of the instances in it; those that are gone are in none."""

@@ -267,6 +267,13 @@ instance_disks = Table(
     Column("state", String(20), nullable=False),
 )
 
+group_marks = Table(
+    "group_marks",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("mark", Integer, nullable=False),
+)
+
 pool_claims = Table(
     "pool_claims",
     metadata,

@@ -54,6 +54,8 @@ class PrepareDestination(Command, frozen=True):
     refused (``volume.exists``) and stays as it is."""
     placement: Placement | None = None
     """What was claimed; looked for once more among what is really there (``claim.stale``)."""
+    pool_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    """Pool -> bytes that must be free in it before the first of ``create`` is made (``claim.stale``)."""
 
 
 class DestinationPrepared(Message, frozen=True):

@@ -21,6 +21,9 @@ class TakeClaim:
     vcpus: int
     memory_mib: int
     placement: Placement | None = None
+    group_marks: tuple[tuple[str, int], ...] = ()
+    """(group, mark) as they were before the host was selected: the same conflict when one has moved on,
+    since another member may have found a place that this one must share, or keep off."""
 
 
 @dataclass(frozen=True)

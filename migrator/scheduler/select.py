@@ -74,6 +74,8 @@ class Selection:
     """All answers; the ones that fit first, best first, ties by name."""
 
     judged: tuple[Judged, ...]
+    group_marks: tuple[tuple[str, int], ...] = ()
+    """Of the guest's groups, from before the hosts were looked at."""
 
     @property
     def fitting(self) -> tuple[Judged, ...]:

@@ -257,6 +257,33 @@ def test_of_fifty_that_want_one_slot_at_once_exactly_one_gets_it(world: World) -
 
 
 @pytest.mark.timeout(300)
+def test_of_a_groups_members_that_find_their_places_at_once_one_comes_first(world: World) -> None:
+    """On hosts of their own, whose generations tell them nothing of each other."""
+    hosts = ("h1", "h2", "h3")
+    leads = [placing(world, f"web{number}") for number in range(len(hosts))]
+    for mark in range(2):
+        seen_marks = world.stores.instances.group_marks(["db", "web"])
+        assert seen_marks == (("db", mark), ("web", mark))
+        claims_ = [dataclasses.replace(world.take(host), group_marks=seen_marks) for host in hosts]
+
+        def place(lead: Lead, effect: TakeClaim) -> str:
+            try:
+                world.stores.journal.move(lead, S.SCHEDULING, S.CLAIMED, "placed", [effect])
+            except Transient as conflict:
+                return conflict.code
+            return "won"
+
+        pairs = zip(leads, claims_, strict=True)
+        answers = list(map(str, at_once(*(partial(place, *pair) for pair in pairs))))
+        assert sorted(answers) == ["claim.conflict", "claim.conflict", "won"]
+        winner = leads[answers.index("won")]
+        host = hosts[answers.index("won")]
+        world.stores.journal.move(
+            winner, S.CLAIMED, S.SCHEDULING, "again", [DropClaim(host)], destination=None
+        )
+
+
+@pytest.mark.timeout(300)
 def test_nobody_gets_a_cpu_twice_even_by_the_same_generation(world: World) -> None:
     """The second line of defence: uniqueness holds where the generation was not looked at anew."""
     leads = [placing(world, f"web{number}") for number in range(8)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from migrator.addresses import address, stream_uri
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.made_volumes import make
+from migrator.compute_agent.made_volumes import is_made, make
 from migrator.compute_agent.marking import is_marked
-from migrator.compute_agent.staleness import Reality, taken_meanwhile
+from migrator.compute_agent.staleness import Reality, short_of, taken_meanwhile
 from migrator.errors import Refused
 from migrator.messages import DestinationPrepared, PrepareDestination
 from migrator.model import DomainState
@@ -40,6 +40,7 @@ def run(host: AgentContext, request: PrepareDestination) -> DestinationPrepared:
                 f" `virsh net-start {network}`",
                 network=network,
             )
+    _check_room(host, request)
     # Last: whatever is refused before has made nothing.
     for planned in request.create:
         make(host.hypervisor, request.migration_id, planned)
@@ -78,6 +79,22 @@ def _check_claim(host: AgentContext, request: PrepareDestination) -> None:
             "claim.stale",
             f"what was claimed on {host.settings.host} is taken by now: {'; '.join(taken)}",
             taken=taken,
+        )
+
+
+def _check_room(host: AgentContext, request: PrepareDestination) -> None:
+    """What is here of this migration already was made with room for it."""
+    if not request.pool_bytes or any(
+        is_made(host.hypervisor, request.migration_id, planned) for planned in request.create
+    ):
+        return
+    free = {pool.name: pool.available for pool in host.hypervisor.pool_facts()}
+    short = short_of(request.pool_bytes, free)
+    if short:
+        raise Refused(
+            "claim.stale",
+            f"the room that was claimed on {host.settings.host} is taken by now: {'; '.join(short)}",
+            taken=short,
         )
 
 

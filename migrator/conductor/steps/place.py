@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from migrator.conductor.claim_audit import in_words
+from migrator.conductor.claiming import Missed, claim
 from migrator.conductor.expectations import means_of
+from migrator.conductor.host_turns import pause_s
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
     Checked,
@@ -32,7 +33,6 @@ from migrator.model import (
     Kind,
     Placement,
     Refusal,
-    TakeClaim,
 )
 from migrator.scheduler.select import Judged
 from migrator.states import PAST_NO_RETURN, MigrationState
@@ -90,14 +90,14 @@ class Place(Step):
             if not selection.fitting or len(tried) >= MOST_CANDIDATES:
                 raise nobody_fits(selection, list(tried.values()), migration.requested_host)
             run.refuse_if_aborted()
-            judged = selection.fitting[0]
-            host = judged.candidate.host
-            conflict = self._claim(run, facts, judged)
-            if conflict is not None:
+            judged = claim(run, facts, move, selection)
+            if isinstance(judged, Missed):
                 conflicts += 1
                 if conflicts >= MOST_CONFLICTS:
-                    tried[host.name] = _unclaimed(host.name, conflict)
+                    tried[judged.host] = _unclaimed(judged.host, judged.conflict)
+                self._pause(run, conflicts)
                 continue
+            host = judged.candidate.host
             checked = check_pair(run.context, facts, move, judged)
             if not checked.refusals:
                 checked = self._keep_room(run, checked)
@@ -116,27 +116,6 @@ class Place(Step):
         if destination is not None and run.migration.state not in PAST_NO_RETURN:
             run.update([DropClaim(destination)])
 
-    def _claim(self, run: Run, facts: SourceFacts, judged: Judged) -> Transient | None:
-        """The conflict when another claim came first: what was selected from is out of date."""
-        host = judged.candidate.host
-        claim = TakeClaim(
-            host.name, host.claims_generation, facts.vcpus, facts.memory_mib, judged.placement
-        )
-        try:
-            run.move(
-                MigrationState.CLAIMED,
-                _why_chosen(judged),
-                [claim],
-                destination=host.name,
-                attempt=run.migration.attempt + 1,
-                forced_policies=judged.overridden,
-            )
-        except Transient as conflict:
-            if conflict.code != "claim.conflict":
-                raise
-            return conflict
-        return None
-
     def _keep_room(self, run: Run, checked: Checked) -> Checked:
         """Write down what becomes of each disk before anything is made, and hold the bytes for it."""
         plan = checked.disks.plan
@@ -152,6 +131,12 @@ class Place(Step):
         for move in copied(plan.moves):
             run.note("step", told_move(move), **view_of_move(move))
         return checked
+
+    def _pause(self, run: Run, conflicts: int) -> None:
+        """Unless an abort ends it."""
+        run.inbox.get(pause_s(run.migration.id, conflicts))
+        run.reread()
+        run.refuse_if_aborted()
 
     def _wait_for_a_slot(self, run: Run, hosts: Sequence[str], told: bool) -> bool:
         """A moment, unless an abort ends it. True: the history says by now what is waited for."""
@@ -193,14 +178,6 @@ def _tell_means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) 
     if means != run.migration.means:
         run.update(means=means)
         run.note("step", "; ".join(map(str, means)), means=[str(each) for each in means])
-
-
-def _why_chosen(judged: Judged) -> str:
-    forced = f"; forced past {', '.join(judged.overridden)}" if judged.overridden else ""
-    placement = judged.placement
-    own = placement is not None and (placement.own_cpus or placement.devices)
-    gets = f"; the guest gets {in_words(placement)}" if own else ""
-    return f"{judged.candidate.host.name} chosen with score {judged.score or 0.0:.2f}{gets}{forced}"
 
 
 def _unclaimed(host: str, conflict: Transient) -> Checked:

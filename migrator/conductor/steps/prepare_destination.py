@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from migrator.conductor.run import Run, send
@@ -14,6 +16,7 @@ from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
 from migrator.model import AddTodo, Kind, TodoKind
 from migrator.states import PAST_NO_RETURN, MigrationState
+from migrator.storage.plan import bytes_by_pool
 from migrator.storage.tell import planned_volumes
 
 DEADLINE_S = 60.0
@@ -45,6 +48,7 @@ class PrepareDestination(Step):
             disk_address=placed.destination.disk_address,
             create=placed.created,
             placement=placed.placement,
+            pool_bytes=_bytes_to_be_free(run, placed),
         )
         ask = run.context.agents.prepare_destination
         return pack(run.persist(lambda: send(host, ask, request)))
@@ -71,3 +75,16 @@ class PrepareDestination(Step):
         else:
             for removed in undone.removed:
                 run.note("step", f"{host}: removed {removed}")
+
+
+def _bytes_to_be_free(run: Run, placed: Placed) -> dict[str, int]:
+    """What its copies need, and what other migrations will still fill, for each byte that a pool may
+    promise for one that is free."""
+    needs = bytes_by_pool(placed.disks)
+    if not needs:
+        return {}
+    held = run.context.stores.disks.held_bytes(run.destination, run.migration.id)
+    overcommit = run.context.settings.disk_overcommit
+    return {
+        pool: math.ceil((wanted + held.get(pool, 0)) / overcommit) for pool, wanted in needs.items()
+    }

@@ -88,6 +88,30 @@ def test_a_pool_that_cannot_hold_it_is_refused_and_nothing_is_left(world: World)
     assert storage.volumes == {}
 
 
+def test_room_that_somebody_took_meanwhile_is_a_stale_claim_and_nothing_is_made(
+    world: World, there: FakeStorage
+) -> None:
+    there.capacity = 16 * MIB
+    world.h2.prepare(**DISK, pool_bytes={"local": 16 * MIB})
+    world.h2.undo(created=[WANTED])
+    there.volumes["strangers"] = FakeVolume(size=MIB, allocated=MIB)
+    with pytest.raises(Refused) as refusal:
+        world.h2.prepare(**DISK, pool_bytes={"local": 16 * MIB})
+    assert refusal.value.code == "claim.stale"
+    assert "pool local" in refusal.value.message
+    assert list(there.volumes) == ["strangers"]
+
+
+def test_what_was_made_with_room_for_it_is_not_counted_against_itself(
+    world: World, there: FakeStorage
+) -> None:
+    there.capacity = 16 * MIB
+    world.h2.prepare(**DISK, pool_bytes={"local": 16 * MIB})
+    there.volumes["web1-vda"].allocated = 8 * MIB
+    world.h2.restart()
+    assert world.h2.prepare(**DISK, pool_bytes={"local": 16 * MIB}).disks_uri
+
+
 def test_what_arrived_is_kept_whatever_comes_later(world: World, there: FakeStorage) -> None:
     world.h2.prepare(**DISK)
     world.h1.start(world.h2)

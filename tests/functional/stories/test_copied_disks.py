@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,34 @@ def test_pools_are_listed_with_their_room_and_what_is_kept(
     with pytest.raises(Refused) as refusal:
         service.client.show_pool(PoolRef(name="nope"))
     assert refusal.value.code == "pool.unknown"
+
+
+def test_room_that_a_stranger_takes_at_the_last_moment_makes_it_another_host(
+    tmp_path: Path, bus: Bus
+) -> None:
+    with ServiceUnderTest(tmp_path, bus, hosts=3) as service:
+        for host in service.fleet.hosts.values():
+            host.pools.add(FakePool("local", FakeStorage(capacity=100 * MIB), "dir", "/local"))
+        for name in service.fleet.hosts:
+            until_known(service, name, "local")
+        local(service, "h1")["web1-vda"] = FakeVolume(b"raw", 64 * MIB, 8 * MIB)
+        service.host("h1").refresh_pool("local")
+        service.add_guest("h1", "web1", disks=(FakeDisk("local", "web1-vda"),))
+        busy = service.host("h2")
+        active, looks = busy.active_networks, itertools.count()
+
+        def look() -> Sequence[str]:
+            """Asked by each check, and last when the host is made ready."""
+            if next(looks) == 2:
+                local(service, "h2")["strangers"] = FakeVolume(b"", 64 * MIB, 64 * MIB)
+            return active()
+
+        busy.active_networks = look  # type: ignore[method-assign]
+        ended = service.wait(service.migrate("web1").id)
+        story = "\n".join(service.events(ended.id))
+        assert (ended.state, ended.destination) == ("completed", "h3"), story
+        assert "the room that was claimed on h2 is taken by now" in story
+        assert list(local(service, "h2")) == ["strangers"]
 
 
 def test_hosts_without_the_pool_or_without_room_in_it_are_left_out_before_they_are_asked(
