@@ -47,11 +47,12 @@ def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]
     if disks.targets:
         flags.add("non_shared_disk")
         if disks.synchronous:
-            flags.add("non_shared_synchronous_writes")
+            flags.add(SYNCHRONOUS_FLAG)
     return sorted(flags)
 
 
 POSTCOPY_FLAG = "postcopy"
+SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 THROTTLE_FLAG = "auto_converge"
 
 
@@ -76,8 +77,11 @@ def flags_of_another_attempt(
     profile: Profile, means: Sequence[MeansVerdict], given: frozenset[str]
 ) -> tuple[str, ...]:
     """What could still be added."""
-    throttle = profile.allow_throttle and possible(means, Means.THROTTLE)
-    return (THROTTLE_FLAG,) if throttle and THROTTLE_FLAG not in given else ()
+    could = {
+        THROTTLE_FLAG: profile.allow_throttle and possible(means, Means.THROTTLE),
+        SYNCHRONOUS_FLAG: possible(means, Means.SYNCHRONOUS_WRITES),
+    }
+    return tuple(flag for flag, can in could.items() if can and flag not in given)
 
 
 def _converges(expected: Forecast | None) -> bool:

@@ -55,6 +55,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.compute_agent.monitor.decide": Layer.POLICY,
     "migrator.compute_agent.monitor.judging": Layer.POLICY,
     "migrator.compute_agent.monitor.known": Layer.POLICY,
+    "migrator.compute_agent.monitor.mirror": Layer.POLICY,
     "migrator.compute_agent.monitor.phases": Layer.POLICY,
     "migrator.compute_agent.monitor.predict": Layer.POLICY,
     "migrator.compute_agent.monitor.watchdog": Layer.POLICY,

@@ -76,6 +76,8 @@ class FakeFleet:
         self.held = False
         """Transfers that start now copy until :meth:`release`."""
         self.disks_held = False
+        self.restless_disks = False
+        """Guests write to their disks as fast as these are copied."""
         """Transfers mirror their disks until :meth:`release`."""
         self.lose_replies = False
         """The destination's answers to the source are dropped just before the switch."""

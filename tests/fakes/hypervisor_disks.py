@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.fakes.hypervisor import FakeHypervisor
     from tests.fakes.hypervisor_transfer import FakeTransfer
 
+AGAIN_BYTES_PER_S = 1 << 30
+
 
 class FakeDiskCopy:
     """The mirrors of one transfer. Everything is there once :meth:`finish` has been called."""
@@ -26,19 +28,29 @@ class FakeDiskCopy:
         ]
         self.began: float | None = None
         self.done = not self._pairs
+        restless = transfer.fleet.restless_disks
+        self.outrun = restless and "non_shared_synchronous_writes" not in transfer.plan.flags
+        """The guest writes to them as fast as they are copied."""
 
     @property
     def total(self) -> int:
         return sum(self._volume(self._transfer.source, here).size for here, _ in self._pairs)
 
     @property
+    def sent_again(self) -> int:
+        """What was written meanwhile, by the clock; libvirt counts it to the whole as well."""
+        if self.done or self.began is None or not self.outrun:
+            return 0
+        return int((self._transfer.fleet.clock.monotonic() - self.began) * AGAIN_BYTES_PER_S)
+
+    @property
     def remaining(self) -> int:
-        """By the clock; half of it while the fleet holds disks."""
+        """By the clock; half of it while the fleet holds disks, or their guest does not let them end."""
         if self.done or self.began is None:
             return 0 if self.done else self.total
         fleet = self._transfer.fleet
         share = (fleet.clock.monotonic() - self.began) / max(fleet.timing.disk_s, 1e-9)
-        return int(self.total * (1 - min(share, 0.5 if fleet.disks_held else 0.99)))
+        return int(self.total * (1 - min(share, 0.5 if fleet.disks_held or self.outrun else 0.99)))
 
     def each(self) -> tuple[DiskProgress, ...]:
         """Of every disk, all of them equally far."""

@@ -121,6 +121,7 @@ class FakeTransfer:
         # One that is held sends the same pages again and again.
         held = started and not (self.released or self.frozen or self.postcopy)
         again = int(copying_s * HELD_BYTES_PER_S) if held else 0
+        written = self.disks.sent_again
         return JobSample(
             operation="migration_out",
             elapsed_ms=int((now - self._began) * 1000),
@@ -132,8 +133,8 @@ class FakeTransfer:
             memory_dirty_pages_per_s=self.fleet.dirty_pages_per_s,
             memory_iteration=self.iteration if started else 0,
             memory_postcopy_requests=0 if self.postcopy is None else 1,
-            disk_total=self.disks.total,
-            disk_processed=self.disks.total - self.disks.remaining,
+            disk_total=self.disks.total + written,
+            disk_processed=self.disks.total + written - self.disks.remaining,
             disk_remaining=self.disks.remaining,
             disks=() if started else self.disks.each(),
         )
@@ -143,7 +144,7 @@ class FakeTransfer:
         if self.disks.done:
             return
         self.disks.began = self.fleet.clock.monotonic()
-        while self.fleet.disks_held:
+        while self.fleet.disks_held or self.disks.outrun:
             self._handle(self._inbox.get(FOREVER_S))
         self._wait(seconds)
         if not self.disks.fits():

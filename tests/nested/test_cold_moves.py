@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import pytest
 
 from tests.nested.lab import Document, Host, Lab, Moving, await_
 from tests.nested.openings import Openings
+from tests.nested.test_copied_disks import SMALL_POOL, small_pool
 
 pytestmark = [pytest.mark.nested, pytest.mark.usefixtures("discarding")]
 
@@ -262,6 +264,24 @@ def test_a_raw_disk_that_pretends_to_be_another_format_stays_what_it_is(
     assert driver.get("type") == "raw"
     with (Path(destination.pools["local"]) / COPIED[0]).open("r+b") as file:
         file.write(keep.read_bytes())
+
+
+def test_a_pool_that_fills_up_during_the_copy_brings_the_guest_back(lab: Lab, guest: str) -> None:
+    source = on(lab, guest)
+    destination = lab.other(source)
+    with (Path(source.pools["local"]) / COPIED[0]).open("r+b") as file:
+        file.seek(20 * MIB)
+        file.write(os.urandom(16 * MIB))
+    beats = len(lab.beats(guest))
+    with small_pool(lab, destination, mib=80) as inside:
+        moving = lab.migrate(guest, destination, "--kind", "cold", *SLOW, "--map-disk", "vda=small")
+        moving.until(lambda view: view["state"] == "copying" and bool(view["disk_total"]))
+        inside("dd", "if=/dev/zero", f"of={SMALL_POOL}/filler", "bs=1M", "count=80")
+        ended = moving.until_ended()
+        assert (ended["state"], ended["error_code"]) == ("failed", "copy.failed"), moving.story()
+        assert inside("ls", "-A", SMALL_POOL).split() == ["filler"]
+    settled(lab, guest, source, "running")
+    beating(lab, guest, beats)
 
 
 def test_an_abort_in_the_middle_brings_the_guest_back(lab: Lab, guest: str) -> None:

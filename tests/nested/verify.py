@@ -152,6 +152,9 @@ def _beating(lab: Lab, guest: str, before: int) -> Iterator[str]:
     for beat in beats[-NEW_BEATS:]:
         if beat["mem"] != "ok" or beat["disk"] not in ("ok", "none"):
             yield f"{guest} found damage: {beat}"
-    numbers = [int(beat["n"]) for beat in beats]
+    every = [int(beat["n"]) for beat in beats]
+    # A guest that was off has begun to count anew.
+    booted = len(every) - 1 - every[::-1].index(1) if 1 in every else 0
+    numbers = every[booted:]
     if len(set(numbers)) != len(numbers):
         yield f"{guest} ran in two places: {sorted(n for n in numbers if numbers.count(n) > 1)}"

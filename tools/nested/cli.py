@@ -102,6 +102,7 @@ def _guest(arguments: argparse.Namespace) -> int:
         disks=tuple(pools.parse_disk(text) for text in arguments.disk),
         dirty=arguments.dirty,
         dirty_rate=arguments.dirty_rate,
+        writes=arguments.writes,
         fill=arguments.fill,
         transient=arguments.transient,
         cdrom=arguments.cdrom,
@@ -242,6 +243,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="POOL:SIZE_MIB:FORMAT",
         help="pool local or shared, format raw or qcow2; volumes NAME-vda, NAME-vdb, ...; repeatable",
+    )
+    sub.add_argument(
+        "--writes",
+        type=int,
+        default=20,
+        metavar="N",
+        help="blocks of 4 KiB it writes to each disk in a second, default 20",
     )
     sub.add_argument("--vcpus", type=int, default=1, metavar="N")
     sub.add_argument(

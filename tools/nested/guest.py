@@ -35,6 +35,8 @@ class GuestRequest:
     disks: tuple[pools.DiskRequest, ...] = ()
     dirty: int = 0
     dirty_rate: int = 0
+    writes: int = 20
+    """Blocks of 4 KiB a second, to each disk."""
     fill: int = 0
     transient: bool = False
     cdrom: bool = False
@@ -87,7 +89,10 @@ def domain_xml(request: GuestRequest, machine: str, emulator: str) -> str:
     )
     if request.cdrom:
         disks += "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
-    work = f"dirty={request.dirty} rate={request.dirty_rate} fill={request.fill}"
+    work = (
+        f"dirty={request.dirty} rate={request.dirty_rate} fill={request.fill}"
+        f" writes={request.writes}"
+    )
     options = f"console=ttyS0 quiet mitigations=off {work}"
     return f"""<domain type='qemu'>
   <name>{escape(request.name)}</name>

@@ -53,6 +53,7 @@ CEILING_MS = 2_000_000
 MOST_THROTTLE = 99
 """Per cent; QEMU goes no further."""
 THROTTLE_FLAG = "auto_converge"
+SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 
 
 def decide(policy: TransferPolicy | None, reading: Reading, known: Known, asks: Asks) -> Action:
@@ -128,6 +129,20 @@ def _under_way(case: Case) -> Action | None:
     if case.at - at < SWITCH_S:
         return Wait("switch_under_way")
     return _end(case, _untried(case), "no_effect") or Wait("nothing_left_to_try")
+
+
+def _mirror_lags(case: Case) -> Action | None:
+    """A guest that writes to its disks as fast as they are copied: only a mirror that makes its writes
+    wait for the other end comes to one."""
+    policy = case.policy
+    if policy is None or case.stage is not Stage.DISK or not case.known.mirror.lags:
+        return None
+    over = case.left_s is not None and case.left_s <= 0
+    if over and policy.profile.on_deadline is OnDeadline.ABORT:
+        return None
+    if SYNCHRONOUS_FLAG not in policy.restart_with or case.known.restarted:
+        return None
+    return _allowed(case, Restart((SYNCHRONOUS_FLAG,), "mirror_lags", case.known.mirror.facts))
 
 
 def _forced(case: Case) -> Action | None:
@@ -266,6 +281,7 @@ RULES: tuple[Callable[[Case], Action | None], ...] = (
     _abort_under_way,
     _no_progress,
     _under_way,
+    _mirror_lags,
     _forced,
     _deadline,
     _early,

@@ -13,6 +13,7 @@ from migrator.compute_agent.monitor.actions import (
     StartPostcopy,
     Suspend,
 )
+from migrator.compute_agent.monitor.mirror import NOTHING_SEEN, Mirror
 from migrator.compute_agent.monitor.phases import FIRST_LATER_ITERATION
 from migrator.compute_agent.monitor.predict import Pass
 from migrator.model import JobSample
@@ -56,6 +57,7 @@ class Known:
     abort_taken_at: float | None = None
     began_at: float | None = None
     """First look that showed a job; survives a restart, for the deadline."""
+    mirror: Mirror = NOTHING_SEEN
     memory_at: float | None = None
     first_pass_ended_at: float | None = None
     iteration: int = 0
@@ -117,6 +119,8 @@ def observe(known: Known, reading: Reading) -> Known:
         known = replace(known, began_at=reading.at, moved_at=reading.at)
     if known.memory_at is None and job.memory_total > 0:
         known = replace(known, memory_at=reading.at, left=job.memory_total)
+    if job.memory_total == 0:
+        known = replace(known, mirror=known.mirror.seen(job))
     known = _measured(known, reading.at, job)
     if job.memory_iteration > known.iteration:
         known = _iterated(known, reading.at, job)

@@ -19,6 +19,7 @@ from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit
 from migrator.conductor.steps.render import Render
 from migrator.conductor.steps.transfer_plan import plan_of, policy_of
+from migrator.conductor.transfer_plan import SYNCHRONOUS_FLAG
 from migrator.errors import Fenced, Refused, Transient
 from migrator.messages import (
     Abort,
@@ -82,9 +83,13 @@ def start(run: Run, results: Results) -> TransferStarted:
         asks=standing(run.migration),
     )
     ask = run.context.agents.start_transfer
-    return run.until_answered(
+    started = run.until_answered(
         f"{run.source} to start the transfer", lambda: send(run.source, ask, request)
     )
+    if SYNCHRONOUS_FLAG in request.plan.flags and not started.adopted:
+        disks = ", ".join(request.plan.migrate_disks)
+        run.note("step", f"{disks}: each write waits until both hosts have it")
+    return started
 
 
 def start_again(run: Run, results: Results, flags: Sequence[str]) -> None:

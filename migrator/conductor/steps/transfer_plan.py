@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from migrator.addresses import stream_uri
+from migrator.conductor.eligibility import possible
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Results
 from migrator.conductor.steps.place import Placed
@@ -18,7 +19,7 @@ from migrator.conductor.transfer_plan import (
     start_flags,
 )
 from migrator.messages import DestinationPrepared, SourceFacts, TransferPlan
-from migrator.model import TransferPolicy, Tuning
+from migrator.model import Means, TransferPolicy, Tuning
 
 
 def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferPlan:
@@ -68,10 +69,11 @@ def policy_of(run: Run) -> TransferPolicy | None:
 
 def _disks(run: Run, placed: Placed) -> DiskCopy:
     limit = run.context.settings.synchronous_writes_mib_s
-    synchronous = needs_synchronous_writes(
+    needed = needs_synchronous_writes(
         placed.disks, placed.write_rates, limit, run.migration.bandwidth_mib_s
     )
-    return DiskCopy(placed.needs_unsafe, placed.disks, synchronous)
+    can = possible(run.migration.means, Means.SYNCHRONOUS_WRITES)
+    return DiskCopy(placed.needs_unsafe, placed.disks, needed and can)
 
 
 def _helping(run: Run) -> frozenset[str]:

@@ -136,6 +136,22 @@ def test_an_abort_in_the_disk_phase_leaves_no_volume_behind(
     assert real(local(service, "h1")) == {"web1-vda", "web1-vdb"}
 
 
+def test_a_guest_that_outruns_the_copy_of_its_disks_waits_for_it_at_a_second_attempt(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    service.fleet.restless_disks = True
+    ended = service.wait(service.migrate("web1", host="h2").id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert (ended.actions[0].action, ended.actions[0].rule) == ("restart", "mirror_lags")
+    assert any("each write waits" in event for event in service.events(ended.id))
+    assert service.running_on(guest) == ["h2"]
+    assert real(local(service, "h1")) == set()
+    assert {n: v.content for n, v in local(service, "h2").items()} == {
+        "web1-vda": b"raw",
+        "web1-vdb": COW,
+    }
+
+
 def test_a_pool_that_fills_up_rolls_back(service: ServiceUnderTest, guest: str) -> None:
     service.fleet.hold_disks()
     moving = service.migrate("web1", host="h2")

@@ -12,7 +12,12 @@ from tests.nested.lab import Lab
 collect_ignore = (
     []
     if os.environ.get("MIGRATOR_FAULTS") == "full"
-    else ["test_rescue.py", "test_dead_agent.py", "test_dead_conductors.py"]
+    else [
+        "test_rescue.py",
+        "test_dead_agent.py",
+        "test_dead_conductors.py",
+        "test_busy_disks.py",
+    ]
 )
 
 

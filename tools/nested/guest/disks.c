@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { MAX_DISKS = 8, MAX_SLOTS = 4096, WRITES_PER_S = 20 };
+static double between_ms;
 static const uint64_t BLOCK_MAGIC = 0x6d69677261746f72ull;
 
 struct block { uint64_t magic, slot, sequence, sum, pattern[WORDS - 4]; };
@@ -96,7 +97,7 @@ static void *work_on_disk(void *argument) {
         other = (other + 7) % disk->slots;
         check_slot(disk, other);
         pthread_rwlock_unlock(&going_on);
-        next += 1000.0 / WRITES_PER_S;
+        next += between_ms;
         if (now_ms(CLOCK_MONOTONIC) > next + 1000) next = now_ms(CLOCK_MONOTONIC);
         sleep_until(next);
     }
@@ -105,6 +106,7 @@ static void *work_on_disk(void *argument) {
 
 void start_disks(void) {
     static struct disk all[MAX_DISKS];
+    between_ms = 1000.0 / boot_option("writes", WRITES_PER_S);
     for (int i = 0; i < MAX_DISKS; i++) {
         struct disk *disk = &all[disks];
         uint64_t bytes = 0;
