@@ -58,6 +58,7 @@ def _up(arguments: argparse.Namespace) -> int:
         arguments.conductors,
         not arguments.no_services,
         arguments.confirm_window,
+        arguments.tls,
     )
     started = lifecycle.up(lab_name(), request)
     record = load_existing(lab_name())
@@ -213,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="how long a cold move's source keeps the guest (new lab: 0); services started from now on",
+    )
+    sub.add_argument(
+        "--tls",
+        action="store_true",
+        help="an authority and certificates for every host: libvirt by TLS only, migrations encrypted",
     )
     verb(
         "env",

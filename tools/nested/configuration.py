@@ -37,7 +37,7 @@ def render(record: Record) -> str:
         "[DEFAULT]",
         f"transport_url = {transport_url(record)}",
         f"state_path = {layout.state / 'state'}",
-        "migration_encryption = off",
+        f"migration_encryption = {'required' if record.tls else 'off'}",
         "debug = false",
         "",
         "[database]",

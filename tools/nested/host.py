@@ -9,7 +9,7 @@ from pathlib import Path
 
 import libvirt
 
-from nested import emulator, network
+from nested import certificates, emulator, network
 from nested.errors import LabError
 from nested.layout import NAMESPACES, HostLayout, LabLayout
 from nested.processes import (
@@ -42,6 +42,19 @@ remember_owner = 0
 security_driver = "none"
 cgroup_controllers = [ ]
 namespaces = [ ]
+"""
+LIBVIRTD_TLS_CONF = """\
+listen_tls = 1
+listen_tcp = 0
+auth_tls = "none"
+ca_file = "{pki}/ca-cert.pem"
+cert_file = "{pki}/server-cert.pem"
+key_file = "{pki}/server-key.pem"
+"""
+QEMU_TLS_CONF = """\
+migrate_tls_x509_cert_dir = "{pki}"
+migrate_tls_x509_verify = 1
+migrate_tls_force = 1
 """
 VIRTLOGD_CONF = """\
 max_size = 268435456
@@ -193,17 +206,23 @@ def _write_files(host: HostLayout, everyone: list[HostLayout]) -> None:
     names = "".join(f"{peer.address()} {peer.name}\n" for peer in everyone)
     (host.home / "hosts").touch()
     (host.home / "hosts").write_text(f"127.0.0.1 localhost\n{host.lab.gateway} machine\n{names}")
+    libvirtd = LIBVIRTD_CONF.format(
+        uuid=host.uuid,
+        address=host.address(),
+        log=host.lab.logs / f"libvirtd-{host.name}.log",
+    )
+    qemu = QEMU_CONF
+    if host.lab.tls:
+        certificates.ensure(host)
+        plain = ("listen_tls = 0\n", "listen_tcp = 1\n", 'auth_tcp = "none"\n')
+        for line in plain:
+            libvirtd = libvirtd.replace(line, "")
+        libvirtd += LIBVIRTD_TLS_CONF.format(pki=host.certificates)
+        qemu += QEMU_TLS_CONF.format(pki=host.certificates)
     for name, text in (
-        (
-            "libvirtd.conf",
-            LIBVIRTD_CONF.format(
-                uuid=host.uuid,
-                address=host.address(),
-                log=host.lab.logs / f"libvirtd-{host.name}.log",
-            ),
-        ),
+        ("libvirtd.conf", libvirtd),
         ("virtlogd.conf", VIRTLOGD_CONF.format(log=host.lab.logs / f"virtlogd-{host.name}.log")),
-        ("qemu.conf", QEMU_CONF),
+        ("qemu.conf", qemu),
     ):
         (host.home / "etc" / name).write_text(text)
 

@@ -83,8 +83,17 @@ class HostLayout:
 
     @property
     def peer_uri(self) -> str:
-        """Return how the other hosts' libvirts reach this one."""
+        """Return how the other hosts' libvirts reach this one.
+
+        They show what is in the directory of this very host; whom it lets in is the authority's word."""
+        if self.lab.tls:
+            return f"qemu+tls://{self.address()}/system?pkipath={self.certificates}"
         return f"qemu+tcp://{self.address()}/system"
+
+    @property
+    def certificates(self) -> Path:
+        """Return the directory with its key and certificates; every host sees all of these."""
+        return self.lab.certificates / self.name
 
     def console(self, guest: str) -> Path:
         """Return the file with what a guest printed while it ran here."""
@@ -97,6 +106,7 @@ class LabLayout:
 
     name: str
     slot: int = 0
+    tls: bool = False
 
     @property
     def prefix(self) -> str:
@@ -122,6 +132,11 @@ class LabLayout:
     def logs(self) -> Path:
         """Return the directory with one log file per process."""
         return self.state / "log"
+
+    @property
+    def certificates(self) -> Path:
+        """Return where the authority of a lab with TLS is."""
+        return self.state / "pki"
 
     @property
     def configuration(self) -> Path:

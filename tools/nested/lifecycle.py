@@ -7,7 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nested import broker, capabilities, database, host, leftovers, network, pools, services
+from nested import (
+    broker,
+    capabilities,
+    certificates,
+    database,
+    host,
+    leftovers,
+    network,
+    pools,
+    services,
+)
 from nested.errors import LabError, bad_input
 from nested.layout import INITRAMFS, KERNEL, MOST_HOSTS, HostLayout, LabLayout
 from nested.processes import Registry, end, run
@@ -33,6 +43,7 @@ class UpRequest:
     conductors: int | None = None
     services: bool = True
     confirm_window: float | None = None
+    tls: bool = False
 
 
 def up(name: str, request: UpRequest) -> list[str]:
@@ -47,6 +58,8 @@ def up(name: str, request: UpRequest) -> list[str]:
             raise
         host.prepare_bulk(record.layout)
         network.ensure_bridges(record.layout)
+        if record.tls:
+            certificates.ensure_authority(record.layout)
         jobs: list[Callable[[], list[str]]] = [
             _host_job(each, record.host_layouts) for each in record.host_layouts
         ]
@@ -99,6 +112,7 @@ def _first_plan(name: str, request: UpRequest) -> Record:
         conductors=request.conductors or 1,
         services=request.services,
         confirm_window=request.confirm_window or 0.0,
+        tls=request.tls,
     )
     taken = {each.name for other in other_records(name) for each in other.host_layouts}
     if taken & {each.name for each in record.host_layouts}:
@@ -110,6 +124,8 @@ def _first_plan(name: str, request: UpRequest) -> Record:
 def _changed_plan(known: Record, request: UpRequest) -> Record:
     if request.broker and request.broker != known.broker:
         raise bad_input("lab.differs", "The lab runs without a broker; 'tools/lab down' first.")
+    if request.tls and not known.tls:
+        raise bad_input("lab.differs", "The lab runs without TLS; 'tools/lab down' first.")
     if request.hosts is not None and request.hosts < known.hosts:
         raise bad_input(
             "lab.differs",

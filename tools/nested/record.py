@@ -31,6 +31,7 @@ class Record:
     conductors: int = 1
     services: bool = True
     confirm_window: float = 0.0
+    tls: bool = False
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -41,7 +42,7 @@ class Record:
     @property
     def layout(self) -> LabLayout:
         """Return where its things are."""
-        return LabLayout(self.name, self.slot)
+        return LabLayout(self.name, self.slot, self.tls)
 
     @property
     def host_layouts(self) -> list[HostLayout]:

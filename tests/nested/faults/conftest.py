@@ -17,6 +17,7 @@ collect_ignore = (
         "test_dead_agent.py",
         "test_dead_conductors.py",
         "test_busy_disks.py",
+        "test_encrypted.py",
     ]
 )
 
