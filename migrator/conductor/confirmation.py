@@ -26,7 +26,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 
 STOP_DEADLINE_S = 60.0
 START_DEADLINE_S = 90.0

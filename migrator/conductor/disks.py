@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from migrator.conductor.context import Context
 from migrator.messages import DestinationChecked, SourceChecked, SourceFacts
 from migrator.model import Host, Refusal
-from migrator.storage.plan import (
+from migrator.storage.destination import (
     DestinationStorage,
-    DiskPlan,
     DiskWishes,
     Volume,
-    plan_disks,
     pools_to_check,
     volumes_to_look_for,
 )
+from migrator.storage.plan import DiskPlan, plan_disks
 from migrator.storage.room import promised_bytes
 
 ABOUT_POOLS = frozenset({"pools", "volumes"})

@@ -34,7 +34,7 @@ from migrator.model import (
 from migrator.scheduler.filters.slots import FULL
 from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Answer, Judged, Selection, explain, select
-from migrator.storage.plan import DiskWishes
+from migrator.storage.destination import DiskWishes
 
 MOST_CANDIDATES = 16
 """Hosts whose agents are asked in `auto` mode before giving up. Each answers within 0.1 s; the first

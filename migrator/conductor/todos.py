@@ -38,7 +38,7 @@ from migrator.model import (
     Todo,
     TodoKind,
 )
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.tell import planned_volumes
 
 LOG = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from migrator.model import (
 )
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.tell import move_view
 
 MEASURED_FROM_MIB = 4096

@@ -9,7 +9,7 @@ import msgspec
 
 from migrator.messages import DiskMoveView, PlannedVolume
 from migrator.model import DiskMode, DiskMove
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 
 MIB = 1024 * 1024
 

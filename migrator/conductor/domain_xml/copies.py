@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import insert, remove
 from migrator.model import DiskMove
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 
 KEEPS_SPARSE = {"discard": "unmap", "detect_zeroes": "unmap"}
 """What keeps holes of a copy from being written as zeroes. Given to the running guest only: what its

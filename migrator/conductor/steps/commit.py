@@ -21,7 +21,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import POSTCOPY_STATES, MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.tell import planned_volumes
 
 USER_PAUSED, USER_RESUMED = "user_pause", "user_resume"

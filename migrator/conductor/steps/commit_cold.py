@@ -23,7 +23,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.tell import planned_volumes
 
 

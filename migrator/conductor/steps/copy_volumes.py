@@ -25,7 +25,7 @@ from migrator.messages import (
 )
 from migrator.model import DiskMove, Method, VolumeDigest, VolumeRef
 from migrator.states import PAST_NO_RETURN, MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.ranges import difference
 
 DEADLINE_S = 60.0

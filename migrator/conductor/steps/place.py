@@ -36,7 +36,7 @@ from migrator.model import (
 )
 from migrator.scheduler.select import Judged
 from migrator.states import PAST_NO_RETURN, MigrationState
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
 SLOT_S = 1.0

@@ -13,16 +13,15 @@ from msgspec.structs import replace
 from migrator.errors import CODES
 from migrator.messages import DiskFacts
 from migrator.model import DiskFormat, DiskLayer, DiskMode, PoolFacts, Refusal
-from migrator.storage.plan import (
-    LARGEST_DISK,
+from migrator.storage.copying import LARGEST_DISK
+from migrator.storage.destination import (
     DestinationStorage,
-    DiskPlan,
     DiskWishes,
     destination_pool,
-    plan_disks,
     pools_to_check,
     volumes_to_look_for,
 )
+from migrator.storage.plan import DiskPlan, plan_disks
 from migrator.storage.tell import move_view, planned_volumes, told_move
 
 GIB = 1024**3
