@@ -45,6 +45,7 @@ CODES: Mapping[str, int] = {
     "device.not_migratable": 422,
     "device.not_released": 409,
     "disk.backing_missing": 422,
+    "disk.base_differs": 422,
     "disk.cache_unsafe": 422,
     "disk.chain_invalid": 422,
     "disk.definition_differs": 409,

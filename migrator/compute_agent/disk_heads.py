@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from migrator.compute_agent.ports import Hypervisor
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts
-from migrator.model import DiskFormat
+from migrator.model import DiskFormat, DiskLayer
 from migrator.storage.headers import HEAD_BYTES, judge_header
 
 LOG = logging.getLogger(__name__)
@@ -38,12 +39,36 @@ def _looked_at(hypervisor: Hypervisor, disk: DiskFacts, pool: str, volume: str) 
         LOG.warning("disk %s could not be looked at: %s", disk.target, failed)
         return disk
     seen = judge_header(head, disk.format, disk.chain, disk.encrypted)
+    chain = [_measured(hypervisor, layer) for layer in disk.chain]
+    tampered = seen.tampered or next(_layers_tampered(hypervisor, chain), None)
     size = disk.virtual_size
     if size is None:
         size = seen.virtual_size if disk.format != DiskFormat.RAW else _length(hypervisor, disk)
     return msgspec.structs.replace(
-        disk, header=seen.looks_like, tampered=seen.tampered, virtual_size=size
+        disk, header=seen.looks_like, tampered=tampered, virtual_size=size, chain=chain
     )
+
+
+def _measured(hypervisor: Hypervisor, layer: DiskLayer) -> DiskLayer:
+    """With the length of its volume."""
+    if layer.pool is None or layer.volume is None:
+        return layer
+    try:
+        info = hypervisor.volume_info(layer.pool, layer.volume)
+    except Refused:
+        return layer
+    return layer if info is None else replace(layer, length=info.length)
+
+
+def _layers_tampered(hypervisor: Hypervisor, chain: Sequence[DiskLayer]) -> Iterator[str]:
+    """What is copied stands on them: whoever makes the copy opens them as their headers say."""
+    for number, layer in enumerate(chain):
+        if layer.length is None or layer.format != DiskFormat.QCOW2:
+            continue
+        head = hypervisor.read_volume(layer.pool or "", layer.volume or "", 0, HEAD_BYTES)
+        tampered = judge_header(head, layer.format, chain[number + 1 :]).tampered
+        if tampered is not None:
+            yield f"stands on {layer.pool}/{layer.volume}, which {tampered}"
 
 
 def _length(hypervisor: Hypervisor, disk: DiskFacts) -> int | None:

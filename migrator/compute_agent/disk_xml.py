@@ -45,6 +45,7 @@ def _facts(disk: ElementTree.Element) -> DiskFacts:
         detect_zeroes=driver.get("detect_zeroes"),
         encrypted=next(disk.iter("encryption"), None) is not None,
         chain=list(_chain(disk)),
+        chain_stated=disk.find("backingStore") is not None,
     )
 
 

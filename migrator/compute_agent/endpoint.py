@@ -19,10 +19,12 @@ from migrator.compute_agent.ops import (
     finish_destination,
     gather_state,
     inspect,
+    keep_bases,
     limit_streams,
     list_domains,
     measure_dirty_rate,
     prepare_destination,
+    receive_bases,
     receive_state,
     release_source,
     restore_source,
@@ -39,6 +41,8 @@ from migrator.messages import (
     Abort,
     Aborted,
     AttachDevices,
+    BasesKept,
+    BasesReceived,
     CheckDestination,
     CheckSource,
     DefineGuest,
@@ -61,9 +65,11 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    KeepBases,
     LimitStreams,
     PostcopyResumed,
     PrepareDestination,
+    ReceiveBases,
     ReceiveState,
     ReleaseSource,
     RestoreSource,
@@ -187,3 +193,9 @@ class AgentEndpoint:
 
     def receive_state(self, request: ReceiveState) -> StateReceived:
         return self._gate.run("receive_state", request, partial(receive_state.run, self._host))
+
+    def receive_bases(self, request: ReceiveBases) -> BasesReceived:
+        return self._gate.run("receive_bases", request, partial(receive_bases.run, self._host))
+
+    def keep_bases(self, request: KeepBases) -> BasesKept:
+        return self._gate.run("keep_bases", request, partial(keep_bases.run, self._host))

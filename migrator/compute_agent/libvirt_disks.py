@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import libvirt
@@ -13,7 +14,7 @@ from migrator.compute_agent.libvirt_errors import has_code, is_no_domain
 from migrator.errors import Refused
 from migrator.messages import DiskFacts
 from migrator.model import DiskLayer, DiskProgress
-from migrator.storage.libvirt_pools import volume_at_path
+from migrator.storage.libvirt_pools import path_of, volume_at_path
 from migrator.storage.libvirt_volumes import volume_info
 
 
@@ -97,12 +98,14 @@ def _resolved(conn: libvirt.virConnect, disk: DiskFacts) -> DiskFacts:
 
 
 def _resolved_layer(conn: libvirt.virConnect, layer: DiskLayer) -> DiskLayer:
-    if layer.path is None or layer.pool is not None:
+    if layer.pool is not None and layer.volume is not None:
+        return replace(layer, path=path_of(conn, layer.pool, layer.volume))
+    if layer.path is None:
         return layer
     place = volume_at_path(conn, layer.path)
     if place is None:
         return layer
-    return DiskLayer(layer.format, place[0], place[1], layer.path)
+    return replace(layer, pool=place[0], volume=place[1])
 
 
 def _allocated(conn: libvirt.virConnect, disk: DiskFacts) -> int | None:

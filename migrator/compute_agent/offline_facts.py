@@ -7,7 +7,7 @@ somebody must settle first which it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 import msgspec
@@ -15,8 +15,8 @@ import msgspec
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.ports import DomainDescription
 from migrator.errors import Refused
-from migrator.messages import DiskFacts
-from migrator.model import DomainState, Reason, StateFile
+from migrator.messages import DiskFacts, RecordedChain
+from migrator.model import DiskLayer, DomainState, Reason, StateFile
 
 MOVABLE = frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.SHUTOFF})
 
@@ -61,8 +61,10 @@ def check_offline_move(described: DomainDescription) -> str:
     return described.inactive_xml
 
 
-def offline_disks(described: DomainDescription, definition: str) -> list[DiskFacts]:
-    """The definition's disks.
+def offline_disks(
+    described: DomainDescription, definition: str, recorded: Sequence[RecordedChain] = ()
+) -> list[DiskFacts]:
+    """The definition's disks; where it does not say what one stands on, as it was recorded.
 
     :raises Refused: ``disk.definition_differs`` when the guest runs with others.
     """
@@ -70,7 +72,14 @@ def offline_disks(described: DomainDescription, definition: str) -> list[DiskFac
     if described.view.active:
         running = {disk.target: disk for disk in described.disks}
         found = tuple(_defined(described.name, disk, running) for disk in disk_facts(definition))
-    return list(found)
+    chains = {(each.pool, each.volume): each.chain for each in recorded}
+    return [_as_recorded(disk, chains.get((disk.pool or "", disk.volume or ""))) for disk in found]
+
+
+def _as_recorded(disk: DiskFacts, chain: Sequence[DiskLayer] | None) -> DiskFacts:
+    if disk.chain_stated or not chain:
+        return disk
+    return msgspec.structs.replace(disk, chain=list(chain))
 
 
 SAVED_DIRECTORY = "/var/lib/libvirt/qemu/save"
@@ -100,7 +109,7 @@ def _quoted(cpu_xml: str) -> str:
 
 def _defined(name: str, disk: DiskFacts, running: dict[str, DiskFacts]) -> DiskFacts:
     now = running.get(disk.target)
-    if now is None or tuple(_source(now)) != tuple(_source(disk)):
+    if now is None or not _same_source(now, disk):
         raise Refused(
             "disk.definition_differs",
             f"{name} runs with another disk {disk.target} than its definition has, and would come up"
@@ -108,6 +117,13 @@ def _defined(name: str, disk: DiskFacts, running: dict[str, DiskFacts]) -> DiskF
             target=disk.target,
         )
     return msgspec.structs.replace(now, written=None)
+
+
+def _same_source(now: DiskFacts, defined: DiskFacts) -> bool:
+    """A guest that came here may run from the file of what its definition calls a volume."""
+    if defined.source_type == "volume":
+        return (now.pool, now.volume) == (defined.pool, defined.volume)
+    return tuple(_source(now)) == tuple(_source(defined))
 
 
 def _source(disk: DiskFacts) -> Iterator[str | None]:

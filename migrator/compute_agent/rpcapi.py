@@ -13,6 +13,8 @@ from migrator.messages import (
     Abort,
     Aborted,
     AttachDevices,
+    BasesKept,
+    BasesReceived,
     CheckDestination,
     CheckSource,
     DefineGuest,
@@ -35,9 +37,11 @@ from migrator.messages import (
     HostDomains,
     Inspected,
     InstanceRef,
+    KeepBases,
     LimitStreams,
     PostcopyResumed,
     PrepareDestination,
+    ReceiveBases,
     ReceiveState,
     ReleaseSource,
     RestoreSource,
@@ -104,6 +108,10 @@ class AgentApi(Protocol):
     def stop_guest(self, host: str, request: StopGuest) -> GuestStopped: ...
     def gather_state(self, host: str, request: GatherState) -> StateGathered: ...
     def receive_state(self, host: str, request: ReceiveState) -> StateReceived: ...
+
+    def receive_bases(self, host: str, request: ReceiveBases) -> BasesReceived: ...
+
+    def keep_bases(self, host: str, request: KeepBases) -> BasesKept: ...
     def start_guest(self, host: str, request: StartGuest) -> GuestStarted: ...
     def restore_source(self, host: str, request: RestoreSource) -> SourceRestored: ...
     def define_guest(self, host: str, request: DefineGuest) -> GuestDefined: ...
@@ -229,3 +237,9 @@ class AgentClient:
 
     def receive_state(self, host: str, request: ReceiveState) -> StateReceived:
         return self._command(host, "receive_state", request, request.deadline_s, StateReceived)
+
+    def receive_bases(self, host: str, request: ReceiveBases) -> BasesReceived:
+        return self._command(host, "receive_bases", request, request.deadline_s, BasesReceived)
+
+    def keep_bases(self, host: str, request: KeepBases) -> BasesKept:
+        return self._command(host, "keep_bases", request, request.deadline_s, BasesKept)

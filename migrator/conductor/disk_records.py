@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from migrator.conductor.context import Context
 from migrator.errors import MigratorError, Refused
-from migrator.messages import InstanceRef, SourceFacts
+from migrator.messages import InstanceRef, RecordedChain, SourceFacts
 from migrator.model import DiskRecord, Instance, InstanceStatus, Kind
 from migrator.storage.records import Reconciled, reconcile
 
@@ -19,6 +19,17 @@ KINDS: Mapping[InstanceStatus, Kind] = {
     InstanceStatus.SHUTOFF: Kind.COLD,
 }
 """How its host is asked: for what its QEMU has open, or for what it is defined with."""
+
+
+def describe(context: Context, host: str, instance_id: str, kind: Kind) -> SourceFacts:
+    """Have the host's agent read the guest, with what is recorded of its disks."""
+    recorded = [
+        RecordedChain(pool=each.pool, volume=each.volume, chain=list(each.chain))
+        for each in context.stores.disks.of_instance(instance_id)
+        if each.chain and each.pool is not None and each.volume is not None
+    ]
+    request = InstanceRef(instance_id=instance_id, kind=kind, recorded=recorded)
+    return context.agents.describe_source(host, request)
 
 
 def check_records(context: Context, facts: SourceFacts) -> Reconciled:
@@ -72,9 +83,8 @@ class DiskRecords:
                 self._read(instance, instance.host or "")
 
     def _read(self, instance: Instance, host: str) -> None:
-        request = InstanceRef(instance_id=instance.id, kind=KINDS[instance.status])
         try:
-            facts = self._context.agents.describe_source(host, request)
+            facts = describe(self._context, host, instance.id, KINDS[instance.status])
             keep_records(self._context, facts)
         except MigratorError as error:
             LOG.info("the disks of %s are recorded later: %s", instance.name, error)

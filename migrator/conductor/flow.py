@@ -17,6 +17,7 @@ from taskflow.patterns import linear_flow
 from migrator.conductor.run import Run
 from migrator.conductor.steps.await_transfer import AwaitTransfer
 from migrator.conductor.steps.base import Result, Step
+from migrator.conductor.steps.bring_bases import BringBases
 from migrator.conductor.steps.bring_state import BringState
 from migrator.conductor.steps.commit import Commit
 from migrator.conductor.steps.commit_cold import CommitCold
@@ -39,6 +40,7 @@ LOG = logging.getLogger(__name__)
 LIVE_STEPS: tuple[type[Step], ...] = (
     DescribeSource,
     Place,
+    BringBases,
     PrepareDestination,
     DetachDevices,
     Render,
@@ -50,6 +52,7 @@ LIVE_STEPS: tuple[type[Step], ...] = (
 COLD_STEPS: tuple[type[Step], ...] = (
     DescribeSource,
     Place,
+    BringBases,
     PrepareDestination,
     RenderOffline,
     BringState,

@@ -39,7 +39,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.storage.moves import copied
-from migrator.storage.tell import planned_volumes
+from migrator.storage.tell import planned_bases, planned_volumes
 
 LOG = logging.getLogger(__name__)
 
@@ -318,7 +318,7 @@ def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
 
 
 def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
-    created = planned_volumes(migration.disks)
+    created = [*planned_volumes(migration.disks), *planned_bases(migration.disks)]
     request = UndoDestination(**_head(context, migration, todo), created=created, **todo.payload)
     undone = send(todo.host, context.agents.undo_destination, request)
     for removed in undone.removed:

@@ -28,6 +28,11 @@ class DiskCopy:
         """Disks that are copied, by their targets."""
         return [move.target for move in self.moves if move.mode is DiskMode.COPY]
 
+    @property
+    def layered(self) -> bool:
+        """Of some disks only what their guests wrote is copied: what they stand on is there."""
+        return any(move.backing for move in self.moves if move.mode is DiskMode.COPY)
+
 
 def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]:
     """libvirt's VIR_MIGRATE_* names in lower case, sorted.
@@ -35,7 +40,8 @@ def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]
     ``unsafe`` only when every writable disk that is not copied is proven shared and written through:
     libvirt itself cannot tell a plain shared directory from two that merely have the same name.
     ``non_shared_disk`` only when a disk is copied: with an empty list of disks libvirt would copy all
-    that are writable.
+    that are writable. ``non_shared_inc`` instead has QEMU copy the topmost volume of each alone; of a
+    disk that stands alone that is all of it.
     """
     flags = {"live", "peer2peer", "abort_on_error"}
     if persistent:
@@ -45,7 +51,7 @@ def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]
     if encryption == "required":
         flags.add("tls")
     if disks.targets:
-        flags.add("non_shared_disk")
+        flags.add("non_shared_inc" if disks.layered else "non_shared_disk")
         if disks.synchronous:
             flags.add(SYNCHRONOUS_FLAG)
     return sorted(flags)

@@ -9,7 +9,7 @@ import msgspec
 
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
-from migrator.conductor.disk_records import check_records
+from migrator.conductor.disk_records import check_records, describe
 from migrator.conductor.expectations import Outing, expect, means_of
 from migrator.conductor.forecast import told
 from migrator.conductor.placement import (
@@ -25,7 +25,7 @@ from migrator.conductor.profiles import resolve
 from migrator.conductor.views import devices_view, pins_view
 from migrator.conductor.wanted import Move
 from migrator.errors import Transient
-from migrator.messages import DryRun, HostVerdict, InstanceRef, Migrate, SourceFacts
+from migrator.messages import DryRun, HostVerdict, Migrate, SourceFacts
 from migrator.model import (
     ActionRecord,
     DiskMode,
@@ -146,9 +146,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
             f"see `migrator host show {source}`",
             host=source,
         )
-    facts = context.agents.describe_source(
-        source, InstanceRef(instance_id=instance.id, kind=request.kind)
-    )
+    facts = describe(context, source, instance.id, request.kind)
     check_guest(context, facts)
     check_records(context, facts)
     wishes = disk_wishes(request)

@@ -12,7 +12,7 @@ from migrator.model import Host, Kind, Mode, PoolFacts, ResourceRequest, Wishes
 from migrator.scheduler.fit import Strategy, need
 from migrator.scheduler.requests import wished
 from migrator.scheduler.snapshot import Candidate, Wanted, WantedCpu, WantedDisks
-from migrator.storage.plan import DiskWishes, pools_to_check
+from migrator.storage.destination import DiskWishes, pools_to_check
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ fingerprint of every type, so that a change that is not additive cannot pass unn
 from migrator.messages.agent_commands import *  # noqa: F403
 from migrator.messages.agent_reads import *  # noqa: F403
 from migrator.messages.base import *  # noqa: F403
+from migrator.messages.bases import *  # noqa: F403
 from migrator.messages.claims import *  # noqa: F403
 from migrator.messages.cold import *  # noqa: F403
 from migrator.messages.counted import *  # noqa: F403

@@ -21,12 +21,22 @@ from migrator.model import (
 )
 
 
+class RecordedChain(Message, frozen=True):
+    """What a disk is recorded to stand on, for as long as it is that volume."""
+
+    pool: str
+    volume: str
+    chain: list[DiskLayer]
+
+
 class InstanceRef(Message, frozen=True):
     """Asks about one instance."""
 
     instance_id: str
     kind: str = "live"
     """How it is to move; what may not move live may well move cold. Read where a source is described."""
+    recorded: list[RecordedChain] = msgspec.field(default_factory=list)
+    """What its disks were seen to stand on while it ran: a definition may not say."""
 
 
 class DiskFacts(Message, frozen=True):
@@ -53,6 +63,8 @@ class DiskFacts(Message, frozen=True):
     """A layer of it has an ``<encryption>``."""
     chain: list[DiskLayer] = msgspec.field(default_factory=list)
     """What it stands on, nearest first, from the domain XML."""
+    chain_stated: bool = True
+    """The XML says what it stands on, be it nothing."""
     virtual_size: int | None = None
     """Bytes the guest sees: QEMU's word while it runs, otherwise by the recorded format's own rule (a
     raw volume's length, a qcow2's header). None for a drive without a medium, and where no pool has

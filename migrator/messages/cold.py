@@ -117,6 +117,8 @@ class StreamVolumes(Command, frozen=True):
     volumes: list[StreamedVolume]
     peer_uri: str | None = None
     bandwidth_mib_s: int | None = None
+    bases: bool = False
+    """They are what disks stand on: nobody writes to them, so the guest may run."""
 
 
 class StreamsTaken(Message, frozen=True):

@@ -34,6 +34,12 @@ from migrator.messages.base import (
     Empty,
     Method,
 )
+from migrator.messages.bases import (
+    BasesKept,
+    BasesReceived,
+    KeepBases,
+    ReceiveBases,
+)
 from migrator.messages.claims import (
     ClaimAudit,
     ClaimList,
@@ -148,6 +154,8 @@ AGENT_METHODS: tuple[Method, ...] = (
     Method("delete_volumes", DeleteVolumes, VolumesDeleted),
     Method("gather_state", GatherState, StateGathered),
     Method("receive_state", ReceiveState, StateReceived),
+    Method("receive_bases", ReceiveBases, BasesReceived),
+    Method("keep_bases", KeepBases, BasesKept),
     Method("stop_guest", StopGuest, GuestStopped),
     Method("start_guest", StartGuest, GuestStarted),
     Method("restore_source", RestoreSource, SourceRestored),

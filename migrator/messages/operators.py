@@ -52,6 +52,8 @@ class DiskMoveView(Message, frozen=True):
     why: str
     remaining: int | None = None
     """Bytes still to be copied, while it is copied."""
+    bases: list[str] = msgspec.field(default_factory=list)
+    """What the copy will stand on, nearest first, and how each gets there."""
 
 
 class DiskView(Message, frozen=True):

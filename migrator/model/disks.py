@@ -51,7 +51,10 @@ class DiskLayer:
     path: str | None = None
     """As the domain XML names it; only to be shown and compared, never opened."""
     sha256: str | None = None
-    """Of its bytes, once somebody has read them all; base images never change."""
+    """What it holds (:func:`migrator.storage.content.content_digest`), once both ends of a move have
+    read it whole; what disks stand on never changes."""
+    length: int | None = None
+    """Bytes of its volume, as long as the storage has it."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,34 @@ class DiskRecord:
     state: DiskState = DiskState.PRESENT
 
 
+class BaseHow(enum.StrEnum):
+    """How a volume that a copied disk stands on gets to the destination."""
+
+    SHARED = "shared"
+    """Both hosts see it."""
+    PRESENT = "present"
+    """A volume of its name is there: used if it holds the same, else nothing moves."""
+    BRING = "bring"
+    """Streamed there first, and left there for whoever comes after."""
+
+
+@dataclass(frozen=True)
+class BaseMove:
+    """One volume that a copied disk stands on."""
+
+    source_pool: str
+    source_volume: str
+    pool: str
+    """At the destination."""
+    volume: str
+    format: DiskFormat
+    length: int
+    """Bytes of the volume itself, whatever is in it."""
+    how: BaseHow
+    path: str | None = None
+    """Where the destination's host has it."""
+
+
 @dataclass(frozen=True)
 class DiskMove:
     """One line of a migration's disk plan; sizes in bytes. Stored with the step that decided it."""
@@ -104,6 +135,10 @@ class DiskMove:
     needs: int = 0
     """Bytes to be kept free for it in the destination's pool."""
     read_only: bool = False
+    bases: tuple[BaseMove, ...] = ()
+    """The same as ``backing``, with where each comes from."""
+    path: str | None = None
+    """Where the destination's host will have the copy."""
 
 
 @dataclass(frozen=True)

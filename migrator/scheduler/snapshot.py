@@ -19,7 +19,7 @@ from migrator.model import (
 )
 from migrator.scheduler.fit import Need, Overcommit, Room, Strategy, room, take
 from migrator.scheduler.fit.room import KIB_PER_MIB, overcommit_of
-from migrator.storage.plan import DiskWishes
+from migrator.storage.destination import DiskWishes
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from migrator.model import Range, RangeDigest
+from migrator.model import Range, RangeDigest, VolumeDigest
 
 BLOCK = 1024 * 1024
 _ZEROS = bytes(BLOCK)
@@ -86,3 +86,11 @@ def is_zero(part: bytes) -> bool:
     if part[0] or part[-1]:
         return False
     return part == (_ZEROS if len(part) == BLOCK else _ZEROS[: len(part)])
+
+
+def content_digest(volume: VolumeDigest) -> str:
+    """Of a whole volume, from its ranges'; volumes of one length that hold the same have the same."""
+    whole = hashlib.new(ALGORITHM, f"{volume.size}".encode())
+    for piece in volume.ranges:
+        whole.update(f"/{piece.offset}+{piece.length}:{piece.digest or ''}".encode())
+    return whole.hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from migrator.messages import DiskFacts
 from migrator.model import DiskFormat, DiskMode, DiskMove, Refusal
+from migrator.storage.bases import against_bases, bases_of, layers_of
 from migrator.storage.chains import fault_of_chain
 from migrator.storage.destination import DestinationStorage, DiskWishes, destination_pool
 from migrator.storage.refusals import not_shared, refusal
@@ -19,6 +20,9 @@ LARGEST_DISK = 64 * 1024**4
 
 def copy(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes, why: str) -> DiskMove:
     asked = disk.target in wishes.pools and disk.pool in there.shared
+    name = destination_pool(disk, wishes, there)
+    pool = there.pools.get(name or "")
+    bases = () if wishes.flatten else bases_of(disk, there, wishes)
     return DiskMove(
         disk.target,
         DiskMode.COPY,
@@ -26,10 +30,13 @@ def copy(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes, why: st
         format=DiskFormat(disk.format),
         source_pool=disk.pool,
         source_volume=disk.volume,
-        pool=destination_pool(disk, wishes, there),
+        pool=name,
         volume=disk.volume,
         virtual_size=disk.virtual_size or 0,
         needs=needed_bytes(disk, there.overcommit),
+        backing=layers_of(bases),
+        bases=bases,
+        path=f"{pool.path}/{disk.volume}" if pool is not None and pool.path else None,
     )
 
 
@@ -66,7 +73,7 @@ def against_copying(
             f"{disk.tampered}; nothing opens it before somebody has looked at it",
         )
     yield from _size(disk)
-    yield from _backing(disk, wishes)
+    yield from _backing(disk, there, wishes)
     yield from _target_pool(disk, there, wishes)
 
 
@@ -86,26 +93,19 @@ def _size(disk: DiskFacts) -> Iterator[Refusal]:
         )
 
 
-def _backing(disk: DiskFacts, wishes: DiskWishes) -> Iterator[Refusal]:
+def _backing(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> Iterator[Refusal]:
     fault = fault_of_chain(disk)
     if fault is not None:
         yield refusal(disk, "disk.chain_invalid", fault)
-    elif disk.chain and wishes.offline:
-        base = disk.chain[0].volume or disk.chain[0].path or "?"
+    elif disk.chain and wishes.flatten and wishes.offline:
         yield refusal(
             disk,
             "disk.backing_missing",
-            f"stands on {base}, which a cold move does not bring along; move the guest live with "
-            "--flatten, or put both into a shared pool",
+            "is copied as it is while its guest is off, and stands on another volume: only a live move "
+            "can flatten it",
         )
     elif disk.chain and not wishes.flatten:
-        base = disk.chain[0].volume or disk.chain[0].path or "?"
-        yield refusal(
-            disk,
-            "disk.backing_missing",
-            f"stands on {base}, which would have to be at the destination too; add --flatten to have "
-            "the copy stand alone",
-        )
+        yield from against_bases(disk, there, wishes)
 
 
 def _target_pool(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrator.messages import DiskFacts
@@ -48,11 +48,12 @@ def pools_to_check(
     disks: Sequence[DiskFacts],
 ) -> tuple[tuple[str, ...], tuple[Volume, ...]]:
     """(pools, volumes) a destination must have if all disks are shared, each once, in the guest's
-    order."""
+    order: theirs, and those of what they stand on."""
     volumes = dict.fromkeys(
-        (disk.pool, disk.volume)
+        (pool, volume)
         for disk in disks
-        if disk.pool is not None and disk.volume is not None
+        for pool, volume in _places(disk)
+        if pool is not None and volume is not None
     )
     return tuple(dict.fromkeys(pool for pool, _ in volumes)), tuple(volumes)
 
@@ -60,19 +61,27 @@ def pools_to_check(
 def volumes_to_look_for(
     disks: Sequence[DiskFacts], wishes: DiskWishes, there: DestinationStorage
 ) -> tuple[Volume, ...]:
-    """What would be in the way of a copy, for every disk that may have to be copied.
+    """What would be in the way of a copy, for every disk that may have to be copied; and what it may
+    stand on, which need not be brought then.
 
     ``there`` may be old: what is overlooked for that is found when the volumes are made.
     """
     found = (
-        (pool, disk.volume)
+        (pool, volume)
         for disk in disks
         if disk.volume is not None and not disk.read_only
-        for pool in (destination_pool(disk, wishes, there), disk.pool)
+        for own, volume in _places(disk)
+        for pool in (destination_pool(disk, wishes, there), own)
     )
     return tuple(
         dict.fromkeys((pool, volume) for pool, volume in found if pool is not None and volume)
     )
+
+
+def _places(disk: DiskFacts) -> Iterator[tuple[str | None, str | None]]:
+    """Pool and volume of the disk and of what it stands on."""
+    yield disk.pool, disk.volume
+    yield from ((layer.pool, layer.volume) for layer in disk.chain)
 
 
 def destination_pool(disk: DiskFacts, wishes: DiskWishes, there: DestinationStorage) -> str | None:

@@ -58,6 +58,15 @@ def has_volume(conn: libvirt.virConnect, pool: str, volume: str) -> bool:
     return find_volume(active_pool(conn, pool), volume) is not None
 
 
+def path_of(conn: libvirt.virConnect, pool: str, volume: str) -> str | None:
+    """Where this host has it, as of the pool's last refresh; None when it has not."""
+    try:
+        found = find_volume(active_pool(conn, pool), volume)
+    except Refused:
+        return None
+    return None if found is None else str(found.path())
+
+
 def volume_at_path(conn: libvirt.virConnect, path: str) -> tuple[str, str] | None:
     """(pool, volume) of the active pool that holds the path; None when none does."""
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from migrator.model import DiskMode, DiskMove
+from migrator.model import BaseHow, DiskMode, DiskMove
+from migrator.storage.bases import to_be_there
 
 
 def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
@@ -13,6 +14,9 @@ def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
     for move in copied(moves):
         assert move.pool is not None
         needs[move.pool] = needs.get(move.pool, 0) + move.needs
+    for base in to_be_there(moves):
+        if base.how is BaseHow.BRING:
+            needs[base.pool] = needs.get(base.pool, 0) + base.length
     return needs
 
 

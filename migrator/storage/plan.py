@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.messages import DiskFacts
-from migrator.model import DiskFormat, DiskMode, DiskMove, Refusal
+from migrator.model import BaseHow, DiskFormat, DiskMode, DiskMove, Refusal
+from migrator.storage.bases import against_one_name
 from migrator.storage.copying import VOLUME_SOURCES, against_copying, copy, known_format
 from migrator.storage.destination import DestinationStorage, DiskWishes, Volume
 from migrator.storage.moves import bytes_by_pool, copied
@@ -60,20 +61,28 @@ def plan_disks(
     refusals = [refusal for verdict in verdicts for refusal in verdict.refusals]
     refusals += _strange_wishes(disks, wanted)
     moves = tuple(verdict.move for verdict in verdicts if verdict.move is not None)
+    refusals += against_one_name(moves)
     refusals += _too_full(moves, there)
-    shared = [
-        (move.pool, move.volume)
-        for move in moves
-        if move.mode is DiskMode.SHARED and move.pool and move.volume
-    ]
+    shared = list(_shared_volumes(moves))
     volumes = tuple(dict.fromkeys(shared))
     return DiskPlan(
         refusals=tuple(refusals),
-        needs_unsafe=bool(volumes),
+        needs_unsafe=any(move.mode is DiskMode.SHARED for move in moves),
         pools=tuple(dict.fromkeys(pool for pool, _ in volumes)),
         volumes=volumes,
         moves=moves,
     )
+
+
+def _shared_volumes(moves: Sequence[DiskMove]) -> Iterator[Volume]:
+    for move in moves:
+        if move.mode is DiskMode.SHARED and move.pool and move.volume:
+            yield move.pool, move.volume
+        for layer in move.backing if move.mode is DiskMode.SHARED else ():
+            yield layer.pool or "", layer.volume or ""
+        for base in move.bases:
+            if base.how is BaseHow.SHARED:
+                yield base.pool, base.volume
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
         return _no(disk, "disk.not_in_pool", f"is in no storage pool; {mend(disk)}")
     wanted = wishes.pools.get(disk.target, disk.pool)
     if disk.pool in there.shared and wanted == disk.pool:
-        return _shared(disk, wishes.offline)
+        return _shared(disk, there, wishes.offline)
     why_not = not_shared(disk, there.not_shared.get(disk.pool))
     if disk.read_only or disk.device in REMOVABLE:
         return _no(disk, "disk.not_shared", f"{why_not}; {mend_medium(disk)}")
@@ -108,7 +117,16 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
     return _Verdict(copy(disk, there, wishes, why_not))
 
 
-def _shared(disk: DiskFacts, offline: bool) -> _Verdict:
+def _shared(disk: DiskFacts, there: DestinationStorage, offline: bool) -> _Verdict:
+    for layer in disk.chain:
+        if layer.pool not in there.shared or layer.volume is None:
+            name = f"{layer.pool}/{layer.volume}" if layer.pool else layer.path
+            return _no(
+                disk,
+                "disk.backing_missing",
+                f"is in a shared pool and stands on {name}, which is not known to be the same on both "
+                "hosts; put that into a shared pool as well",
+            )
     # QEMU itself caches what is on the network, and drops that when its guest moves.
     written_through = disk.cache in SAFE_CACHES or disk.source_type == "network"
     if not (offline or disk.read_only or written_through):
@@ -130,6 +148,7 @@ def _shared(disk: DiskFacts, offline: bool) -> _Verdict:
             pool=disk.pool,
             volume=disk.volume,
             virtual_size=disk.virtual_size or 0,
+            backing=tuple(disk.chain),
             read_only=disk.read_only,
         )
     )
@@ -139,7 +158,11 @@ def _too_full(moves: Sequence[DiskMove], there: DestinationStorage) -> Iterator[
     for name, needed in bytes_by_pool(moves).items():
         free = free_bytes(there.pools[name], there.claimed.get(name, 0), there.overcommit)
         if needed > free:
-            targets = ", ".join(move.target for move in copied(moves) if move.pool == name)
+            targets = ", ".join(
+                move.target
+                for move in copied(moves)
+                if move.pool == name or name in {base.pool for base in move.bases}
+            )
             yield Refusal(
                 FILTER,
                 "pool.full",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from migrator.messages import DiskFacts
-from migrator.model import DiskFormat, DiskRecord, Refusal
+from migrator.model import DiskFormat, DiskLayer, DiskRecord, Refusal
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def reconcile(
         if old is not None and _same_volume(old, now) and old.format is not now.format:
             refusals.append(_changed(old, now))
             now = old
-        elif old is not None and now.virtual_size is None and _same_volume(old, now):
-            now = replace(now, virtual_size=old.virtual_size)
+        elif old is not None and _same_volume(old, now):
+            now = _with_what_was_read(old, now)
         records.append(now)
     return Reconciled(tuple(records), tuple(refusals))
 
@@ -64,6 +64,19 @@ def _record(instance_id: str, disk: DiskFacts) -> DiskRecord:
         shareable=disk.shareable,
         serial=disk.serial,
     )
+
+
+def _with_what_was_read(old: DiskRecord, now: DiskRecord) -> DiskRecord:
+    """What a look at the guest does not tell again: the size of a disk that nobody runs, and what layers
+    hold."""
+    size = now.virtual_size if now.virtual_size is not None else old.virtual_size
+    digests = {_layer(each): each.sha256 for each in old.chain}
+    chain = tuple(replace(each, sha256=digests.get(_layer(each))) for each in now.chain)
+    return replace(now, virtual_size=size, chain=chain)
+
+
+def _layer(layer: DiskLayer) -> tuple[str | None, str | None, str, int | None]:
+    return layer.pool, layer.volume, layer.format, layer.length
 
 
 def _same_volume(one: DiskRecord, other: DiskRecord) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from migrator.messages import DiskMoveView, PlannedVolume
-from migrator.model import DiskMode, DiskMove
+from migrator.model import BaseHow, BaseMove, DiskFormat, DiskMode, DiskMove
+from migrator.storage.bases import to_be_there
 from migrator.storage.moves import copied
 
 MIB = 1024 * 1024
@@ -28,19 +29,42 @@ def planned_volumes(moves: Sequence[DiskMove]) -> list[PlannedVolume]:
     ]
 
 
+def planned_bases(moves: Sequence[DiskMove]) -> list[PlannedVolume]:
+    """What copies stand on, as it is made where it is not there: so many bytes, whatever is in them."""
+    return [
+        PlannedVolume(
+            pool=base.pool, volume=base.volume, format=DiskFormat.RAW, virtual_size=base.length
+        )
+        for base in to_be_there(moves)
+    ]
+
+
 def told_move(move: DiskMove) -> str:
     """One line of history."""
     match move.mode:
         case DiskMode.COPY:
             size = f"{move.format}, {-(-move.virtual_size // MIB)} MiB"
+            on = "".join(f", on {told_base(base)}" for base in move.bases)
             return (
                 f"disk {move.target} is copied from {_place(move.source_pool, move.source_volume)} to"
-                f" {_place(move.pool, move.volume)} ({size}): {move.why}"
+                f" {_place(move.pool, move.volume)} ({size}{on}): {move.why}"
             )
         case DiskMode.SHARED:
             return f"disk {move.target} is attached where it is: {move.why}"
         case DiskMode.SKIP:
             return f"nothing is to be brought for {move.target}: {move.why}"
+
+
+_HOW = {
+    BaseHow.SHARED: "which both hosts share",
+    BaseHow.PRESENT: "which is there",
+    BaseHow.BRING: "which is brought along",
+}
+
+
+def told_base(base: BaseMove) -> str:
+    """What a copy will stand on."""
+    return f"{base.pool}/{base.volume} ({base.format}), {_HOW[base.how]}"
 
 
 def move_view(move: DiskMove, remaining: int | None = None) -> DiskMoveView:
@@ -55,6 +79,7 @@ def move_view(move: DiskMove, remaining: int | None = None) -> DiskMoveView:
         virtual_size=move.virtual_size or None,
         why=move.why,
         remaining=remaining,
+        bases=[told_base(base) for base in move.bases],
     )
 
 

@@ -123,6 +123,8 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
         "migrator.compute_agent.rpcapi",
         "migrator.compute_agent.attempt_mark",
         "migrator.scheduler",
+        "migrator.storage.bases",
+        "migrator.storage.content",
         "migrator.storage.destination",
         "migrator.storage.moves",
         "migrator.storage.plan",

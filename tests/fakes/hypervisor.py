@@ -55,7 +55,7 @@ __all__ = [
 FLAGS = frozenset(
     {"live", "peer2peer", "persist_dest", "undefine_source", "unsafe", "tls", "abort_on_error"}
     | {"auto_converge", "parallel", "change_protection", "postcopy"}
-    | {"non_shared_disk", "non_shared_synchronous_writes"}
+    | {"non_shared_disk", "non_shared_inc", "non_shared_synchronous_writes"}
 )
 """Flags the fake takes; what it cannot do (disks) it does not."""
 ABSENT = DomainView(DomainState.ABSENT)

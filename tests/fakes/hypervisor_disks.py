@@ -8,6 +8,7 @@ from migrator.compute_agent.disk_xml import disk_facts
 from migrator.messages import DiskFacts
 from migrator.model import DiskProgress
 from tests.fakes.hypervisor_pools import FakeVolume
+from tests.fakes.qcow2 import HEAD_BYTES as QCOW2_HEAD
 
 if TYPE_CHECKING:
     from tests.fakes.hypervisor import FakeHypervisor
@@ -21,11 +22,16 @@ class FakeDiskCopy:
 
     def __init__(self, transfer: FakeTransfer) -> None:
         self._transfer = transfer
-        wanted = transfer.plan.migrate_disks if "non_shared_disk" in transfer.plan.flags else []
-        there = {disk.target: disk for disk in disk_facts(transfer.plan.destination_xml)}
+        copies = {"non_shared_disk", "non_shared_inc"} & set(transfer.plan.flags)
+        wanted = transfer.plan.migrate_disks if copies else []
+        here, far = transfer.source.resolved, transfer.destination.resolved
+        there = {disk.target: far(disk) for disk in disk_facts(transfer.plan.destination_xml)}
         self._pairs = [
-            (disk, there[disk.target]) for disk in transfer.domain.disks if disk.target in wanted
+            (here(disk), there[disk.target])
+            for disk in transfer.domain.disks
+            if disk.target in wanted
         ]
+        self._keeps_head = "non_shared_inc" in copies
         self.began: float | None = None
         self.done = not self._pairs
         restless = transfer.fleet.restless_disks
@@ -76,7 +82,12 @@ class FakeDiskCopy:
         for here, there in self._pairs:
             copy = self._volume(self._transfer.destination, there)
             original = self._volume(self._transfer.source, here)
-            copy.content, copy.allocated = original.content, original.allocated
+            copy.allocated = original.allocated
+            if not (self._keeps_head and there.chain):
+                copy.content = original.content
+                continue
+            # Its own header names what it stands on here.
+            copy.content = copy.content[:QCOW2_HEAD] + original.content[QCOW2_HEAD:]
         self.done = True
 
     def _volume(self, host: FakeHypervisor, disk: DiskFacts) -> FakeVolume:

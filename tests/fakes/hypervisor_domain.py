@@ -26,9 +26,10 @@ ElementTree.register_namespace(PREFIX, NAMESPACE)
 _DISK = """
     <disk type='volume' device='disk'>
       <driver name='qemu' type='{format}' cache='{cache}'/>
-      <source pool='{pool}' volume='{volume}'/>
+      <source pool='{pool}' volume='{volume}'/>{chain}
       <target dev='{target}' bus='virtio'/>
     </disk>"""
+_LAYER = "<backingStore type='file'><format type='{format}'/><source file='{path}'/>{rest}</backingStore>"
 
 _DOMAIN = """<domain type='qemu'>
   <name>{name}</name>
@@ -73,6 +74,15 @@ class FakeDisk:
     target: str = "vda"
     format: str = "raw"
     cache: str = "none"
+    chain: Sequence[tuple[str, str]] = ()
+    """What it stands on, nearest first: (path, format)."""
+
+    def chain_xml(self) -> str:
+        """As libvirt shows it of a running guest; nothing for a disk that stands alone."""
+        xml = "<backingStore/>" if self.chain else ""
+        for path, form in reversed(self.chain):
+            xml = _LAYER.format(path=path, format=form, rest=xml)
+        return xml
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,7 @@ class FakeGuest:
                 pool=disk.pool,
                 volume=disk.volume,
                 target=disk.target,
+                chain=disk.chain_xml(),
             )
             for disk in self.disks
         )

@@ -23,6 +23,7 @@ from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
 from migrator.model import (
     ACTIVE_STATES,
+    DiskLayer,
     DomainState,
     DomainSummary,
     DomainView,
@@ -195,18 +196,38 @@ class FakeHost:
         for other in self.domains.values():
             if other.id == domain.id or other.name == domain.name:
                 return f"operation failed: domain '{other.name}' already exists or is active"
-        copied = plan.migrate_disks if "non_shared_disk" in plan.flags else ()
+        layered = "non_shared_inc" in plan.flags
+        copied = plan.migrate_disks if layered or "non_shared_disk" in plan.flags else ()
         disks = [disk for disk in domain.disks if disk.volume and not disk.read_only]
         shared = [disk for disk in disks if disk.target not in copied]
         if shared and "unsafe" not in plan.flags:
             return "Unsafe migration: Migration without shared storage is unsafe"
         there = [each for each in disk_facts(plan.destination_xml) if each.target in copied]
+        if layered and any(disk.source_type == "volume" for disk in there):
+            return (
+                "Operation not supported: pre-creation of storage targets for incremental storage "
+                "migration is not supported"
+            )
+        there = [self.resolved(each) for each in there]
         for disk in (*shared, *there):
             if not self.pools.knows(disk.pool or "", disk.volume or ""):
                 return (
                     f"Storage volume not found: no storage vol with matching name '{disk.volume}'"
                 )
         return None
+
+    def resolved(self, disk: DiskFacts) -> DiskFacts:
+        """With the pools that hold its paths."""
+        chain = [self._resolved_layer(layer) for layer in disk.chain]
+        found = None if disk.pool or not disk.path else self.pools.at_path(disk.path)
+        pool, volume = found or (disk.pool, disk.volume)
+        return msgspec.structs.replace(disk, pool=pool, volume=volume, chain=chain)
+
+    def _resolved_layer(self, layer: DiskLayer) -> DiskLayer:
+        if layer.pool is not None and layer.volume is not None:
+            return replace(layer, path=self.pools.path_of(layer.pool, layer.volume))
+        pool, volume = self.pools.at_path(layer.path or "") or (None, None)
+        return replace(layer, pool=pool, volume=volume)
 
     def emit(self, domain: FakeDomain, event: str, detail: str) -> None:
         self.notify(LifecycleEvent(domain.id, domain.name, event, detail))
@@ -245,6 +266,7 @@ class FakeHost:
 
     def _measured(self, domain: FakeDomain, disk: DiskFacts) -> DiskFacts:
         """With what its QEMU and its pool know of it."""
+        disk = self.resolved(disk)
         if disk.pool is None or disk.volume is None or not self.pools.knows(disk.pool, disk.volume):
             return disk
         volume = self.pools.volume(disk.pool, disk.volume)

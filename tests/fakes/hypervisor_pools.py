@@ -96,6 +96,18 @@ class FakePools:
     def facts(self) -> list[PoolFacts]:
         return [_facts(pool) for _, pool in sorted(self._pools.items()) if pool.active]
 
+    def at_path(self, path: str) -> tuple[str, str] | None:
+        """(pool, volume) that has it."""
+        for pool in self._pools.values():
+            directory, _, name = path.rpartition("/")
+            if pool.active and pool.path == directory and name in pool.storage.volumes:
+                return pool.name, name
+        return None
+
+    def path_of(self, name: str, volume: str) -> str | None:
+        pool = self._pools.get(name)
+        return None if pool is None or pool.path is None else f"{pool.path}/{volume}"
+
     def volume(self, name: str, volume: str) -> FakeVolume | None:
         pool = self._get(name)
         pool.known = set(pool.storage.volumes)
@@ -121,12 +133,19 @@ class FakePools:
             wanted.backing.pool or wanted.pool, wanted.backing.volume or ""
         ):
             raise _missing(wanted.backing.pool or wanted.pool, wanted.backing.volume or "")
-        backend_of(pool.kind).volume_xml(wanted, backing_path="/base")
+        backing = wanted.backing
+        base = (
+            ""
+            if backing is None
+            else self.path_of(backing.pool or wanted.pool, backing.volume or "")
+        )
+        backend_of(pool.kind).volume_xml(wanted, backing_path=base)
         if self.volume(wanted.pool, wanted.volume) is not None:
             return False
         if pool.storage.read_only:
             raise Transient("libvirt.error", "cannot create path: Read-only file system")
-        empty = b"" if wanted.format is DiskFormat.RAW else qcow2_head(wanted.virtual_size)
+        raw = wanted.format is DiskFormat.RAW
+        empty = b"" if raw else qcow2_head(wanted.virtual_size, base or "")
         pool.storage.volumes[wanted.volume] = FakeVolume(
             empty, wanted.virtual_size, format=wanted.format
         )

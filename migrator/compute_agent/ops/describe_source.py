@@ -20,7 +20,7 @@ from migrator.compute_agent.offline_facts import (
 from migrator.compute_agent.ports import DomainDescription
 from migrator.compute_agent.requested import requested
 from migrator.errors import Refused
-from migrator.messages import DiskFacts, InstanceRef, SourceFacts
+from migrator.messages import DiskFacts, InstanceRef, RecordedChain, SourceFacts
 from migrator.model import DomainState, DomainView, Kind, Reason
 
 MOVABLE = frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED})
@@ -51,7 +51,7 @@ def run(host: AgentContext, request: InstanceRef) -> SourceFacts:
             " with `migrator instance show`",
         )
     if request.kind == Kind.COLD:
-        return _with_cpu(host, _offline(host, described))
+        return _with_cpu(host, _offline(host, described, request.recorded))
     _check(described)
     return _with_cpu(host, _facts(host, described, described.full_live_xml, described.disks))
 
@@ -64,10 +64,12 @@ def _with_cpu(host: AgentContext, facts: SourceFacts) -> SourceFacts:
     return msgspec.structs.replace(facts, cpu=known)
 
 
-def _offline(host: AgentContext, described: DomainDescription) -> SourceFacts:
+def _offline(
+    host: AgentContext, described: DomainDescription, recorded: Sequence[RecordedChain]
+) -> SourceFacts:
     """As it will be at the destination."""
     definition = check_offline_move(described)
-    disks = offline_disks(described, definition)
+    disks = offline_disks(described, definition, recorded)
     facts = _facts(host, described, definition, disks)
     saved = host.hypervisor.saved_xml(described.id)
     # A saved guest goes on with the CPU it has in its memory image.

@@ -20,7 +20,7 @@ def run(host: AgentContext, request: StreamVolumes) -> StreamsTaken:
         what it writes meanwhile would not be in a copy.
     """
     view = host.hypervisor.view(request.instance_id)
-    if view.active:
+    if view.active and not (request.bases and _only_read(host, request)):
         raise Refused(
             "guest.busy",
             f"{view.name} runs on {host.settings.host} ({view.state}); its volumes are streamed only"
@@ -50,6 +50,14 @@ def run(host: AgentContext, request: StreamVolumes) -> StreamsTaken:
             return host.hypervisor.copy_volumes(peer, copies, watch)
 
     return StreamsTaken(adopted=not host.streams.start(request, work))
+
+
+def _only_read(host: AgentContext, request: StreamVolumes) -> bool:
+    """None of them is a disk of the guest itself."""
+    described = host.hypervisor.describe(request.instance_id)
+    disks = () if described is None else described.disks
+    written = {(disk.pool, disk.volume) for disk in disks if not disk.read_only}
+    return all((each.source.pool, each.source.volume) not in written for each in request.volumes)
 
 
 def _ranges(host: AgentContext, ref: VolumeRef) -> tuple[Range, ...]:

@@ -24,14 +24,16 @@ def rewrite(domain: Element, disks: Sequence[DiskMove], running: bool) -> Iterat
     :param running: the XML of the guest as it runs, not its definition.
     """
     moves = {move.target: move for move in copied(disks)}
+    # libvirt does not look pools up for a copy that is to hold the topmost volume alone.
+    by_path = running and any(move.backing for move in moves.values())
     for disk in domain.iterfind("devices/disk"):
         target = disk.find("target")
         move = None if target is None else moves.get(target.get("dev", ""))
         source = disk.find("source")
         if move is None or source is None or not _is_copied(source, move):
             continue
-        yield from _point_to_copy(disk, source, move)
-        _end_chain(disk, source)
+        yield from _point_to_copy(disk, source, move, by_path)
+        _say_chain(disk, source, move)
         if running:
             yield from _keep_sparse(disk, move)
 
@@ -47,22 +49,34 @@ def _is_copied(source: Element, move: DiskMove) -> bool:
     return path.rpartition("/")[2] == move.source_volume
 
 
-def _point_to_copy(disk: Element, source: Element, move: DiskMove) -> Iterator[str]:
+def _point_to_copy(disk: Element, source: Element, move: DiskMove, by_path: bool) -> Iterator[str]:
     before = (disk.get("type"), dict(source.attrib))
-    disk.set("type", "volume")
-    for name in (*SOURCE_PATHS, "index"):
+    for name in (*SOURCE_PATHS, "index", "pool", "volume"):
         source.attrib.pop(name, None)
-    source.set("pool", move.pool or "")
-    source.set("volume", move.volume or "")
+    if by_path and move.path is not None:
+        device = move.path.startswith("/dev/")
+        disk.set("type", "block" if device else "file")
+        source.set("dev" if device else "file", move.path)
+    else:
+        disk.set("type", "volume")
+        source.set("pool", move.pool or "")
+        source.set("volume", move.volume or "")
     if before != (disk.get("type"), dict(source.attrib)):
         yield f"disk {move.target} is volume {move.volume} in pool {move.pool}"
 
 
-def _end_chain(disk: Element, source: Element) -> None:
-    """Said aloud that it stands alone: a header that says otherwise must not be believed."""
-    for layer in disk.findall("backingStore"):
-        remove(disk, layer)
-    insert(disk, list(disk).index(source) + 1, Element("backingStore"), depth=3)
+def _say_chain(disk: Element, source: Element, move: DiskMove) -> None:
+    """What it stands on, and that there it ends: a header that says otherwise must not be believed."""
+    for said in disk.findall("backingStore"):
+        remove(disk, said)
+    chain = Element("backingStore")
+    for layer in reversed(move.backing):
+        above = Element("backingStore", {"type": "volume"})
+        above.append(Element("format", {"type": layer.format}))
+        above.append(Element("source", {"pool": layer.pool or "", "volume": layer.volume or ""}))
+        above.append(chain)
+        chain = above
+    insert(disk, list(disk).index(source) + 1, chain, depth=3)
 
 
 def _keep_sparse(disk: Element, move: DiskMove) -> Iterator[str]:

@@ -30,7 +30,7 @@ from migrator.conductor.domain_xml.size import Size, resize
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
 from migrator.model import AttemptMark, DiskMove, HostAddresses
-from migrator.storage.plan import copied
+from migrator.storage.moves import copied
 
 Rewriter = Callable[[Element, Arrival], Iterable[str]]
 """Changes the tree in place and yields what it changed, in words."""

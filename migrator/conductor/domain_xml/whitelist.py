@@ -75,12 +75,23 @@ def _named(change: Change) -> bool:
     return bool(change.after)
 
 
+def _of_a_pool(change: Change) -> bool:
+    return change.after in ("volume", "file", "block")
+
+
 def _becomes(value: str) -> Callable[[Change], bool]:
     return lambda change: change.after == value
 
 
-def _ends_chain(change: Change) -> bool:
-    return change.after in (None, END_OF_CHAIN)
+def _says_chain(change: Change) -> bool:
+    return change.after is None or _closed(ElementTree.fromstring(change.after))
+
+
+def _closed(layer: Element | None) -> bool:
+    """Volumes of pools all the way down to an end; or nothing but the end."""
+    while layer is not None and layer.get("type") == "volume":
+        layer = layer.find("backingStore")
+    return layer is not None and not layer.attrib and not len(layer)
 
 
 def _replaced_or_gone(change: Change) -> bool:
@@ -108,25 +119,26 @@ _BOUND_BY_HOST = "an address of the host itself: the guest listens on the host i
 _CPUS = "numbers of the host's own CPUs"
 _CELLS = "numbers of the host's own cells"
 _DEVICE = "the host's side of a device of the host"
-_COPY = "a copied disk is the volume that was made for it, and stands alone"
+_COPY = "a copied disk is the volume that was made for it, and stands on what was planned"
 _SPARSE = "a copy keeps its holes"
 _FORMAT = "no format means raw to libvirt; said aloud, nobody can guess another"
 
 COPIED = "devices/disk(copied)"
 """Path of a disk that is another volume at the destination; of no other disk may the source or the chain
 differ."""
-END_OF_CHAIN = "<backingStore />"
-"""libvirt looks for a chain in the volume itself where nothing says that there is none."""
 
 WHITELIST: tuple[Allowed, ...] = (
     Allowed(f"metadata/{{{NAMESPACE}}}*", "the mark of the attempt that moves the guest", _any),
     Allowed("devices/disk/driver", _FORMAT, _said_raw),
     Allowed("devices/disk/driver/@type", _FORMAT, _said_raw),
-    Allowed(f"{COPIED}/@type", _COPY, _becomes("volume")),
-    *(Allowed(f"{COPIED}/source/@{name}", _COPY, _gone) for name in ("file", "dev", "index")),
-    *(Allowed(f"{COPIED}/source/@{name}", _COPY, _named) for name in ("pool", "volume")),
-    Allowed(f"{COPIED}/backingStore", _COPY, _ends_chain),
-    Allowed(f"{COPIED}/backingStore/*", _COPY, _gone),
+    Allowed(f"{COPIED}/@type", _COPY, _of_a_pool),
+    Allowed(f"{COPIED}/source/@index", _COPY, _gone),
+    *(
+        Allowed(f"{COPIED}/source/@{name}", _COPY, _any)
+        for name in ("file", "dev", "pool", "volume")
+    ),
+    Allowed(f"{COPIED}/backingStore", _COPY, _says_chain),
+    Allowed(f"{COPIED}/backingStore/*", _COPY, _any),
     Allowed(f"{COPIED}/driver", _SPARSE, _new),
     Allowed(f"{COPIED}/driver/@type", _FORMAT, _said_raw),
     Allowed(f"{COPIED}/driver/@discard", _SPARSE, _becomes("unmap")),
@@ -177,14 +189,13 @@ def _mark_copied(domain: Element, copied: Collection[str]) -> None:
 
 
 def _open_ended(before: Element, after: Element) -> Iterator[str]:
-    """Copied disks that do not say that they stand alone."""
+    """Copied disks that do not say where what they stand on ends."""
     sources = {_target(disk): disk.find("source") for disk in _copied_disks(before)}
     for disk in _copied_disks(after):
         old, new = sources.get(_target(disk)), disk.find("source")
-        if _shown(old) != _shown(new) and [*map(_shown, disk.findall("backingStore"))] != [
-            END_OF_CHAIN
-        ]:
-            yield f"domain/devices/disk {_target(disk)}: it must say that it stands alone"
+        said = disk.findall("backingStore")
+        if _shown(old) != _shown(new) and not (len(said) == 1 and _closed(said[0])):
+            yield f"domain/devices/disk {_target(disk)}: it must say what it stands on, down to the end"
 
 
 def _copied_disks(domain: Element) -> Iterator[Element]:

@@ -78,10 +78,14 @@ class CopyVolumes(Step):
 class Copying:
     """One copy of all volumes, tried until it is proven or given up."""
 
-    def __init__(self, run: Run, volumes: Sequence[Pair], peer_uri: str) -> None:
+    def __init__(
+        self, run: Run, volumes: Sequence[Pair], peer_uri: str, bases: bool = False
+    ) -> None:
+        """:param bases: they are what disks stand on, and the guest may run."""
         self._run = run
         self._peer_uri = peer_uri
         self._volumes = volumes
+        self._bases = bases
         self._asked = 0
         self._limited: int | None = None
         """MiB/s the streams were last told."""
@@ -96,7 +100,7 @@ class Copying:
         for number in range(MOST_TRIES):
             try:
                 held = self._copy(first and number == 0)
-                error = _mismatch(held, self._prove())
+                error = _mismatch(held, self.prove())
                 if error is None:
                     return held
                 # Both ends' answers are of no use any more.
@@ -116,16 +120,16 @@ class Copying:
         run = self._run
         known = self._ask(run.source, StreamRole.COPY)
         if not known.known or known.error is not None:
-            proven = None if first else self._prove()
+            proven = None if first else self.prove()
             self._begin(run.source, StreamRole.COPY, proven)
         elif not known.ended:
             # Whoever led before may have died before it told them.
             self._limit()
         return self._await(run.source, StreamRole.COPY)
 
-    def _prove(self) -> Sequence[VolumeDigest]:
-        """What the destination holds now; an earlier answer does not count."""
-        host = self._run.destination
+    def prove(self, at_source: bool = False) -> Sequence[VolumeDigest]:
+        """What the destination holds now, or the source; an earlier answer does not count."""
+        host = self._run.source if at_source else self._run.destination
         stop_streams(self._run, host, self._next("anew"))
         self._begin(host, StreamRole.PROOF, None)
         return self._await(host, StreamRole.PROOF)
@@ -135,7 +139,8 @@ class Copying:
         volumes = []
         for number, (source, destination) in enumerate(self._volumes):
             known = None if proven is None else list(proven[number].ranges)
-            begin = destination if role is StreamRole.PROOF else source
+            proof_there = role is StreamRole.PROOF and host == self._run.destination
+            begin = destination if proof_there else source
             volumes.append(StreamedVolume(source=begin, destination=destination, proven=known))
         request = StreamVolumes(
             **run.head(host, self._next(role), DEADLINE_S),
@@ -143,6 +148,7 @@ class Copying:
             volumes=volumes,
             peer_uri=self._peer_uri,
             bandwidth_mib_s=bandwidth_of(run),
+            bases=self._bases,
         )
         send(host, run.context.agents.stream_volumes, request)
         if role is StreamRole.COPY:

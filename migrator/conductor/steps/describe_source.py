@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from migrator.conductor.disk_records import keep_records
+from migrator.conductor.disk_records import describe, keep_records
 from migrator.conductor.placement import check_guest
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
-from migrator.messages import InstanceRef as Ask
 
 HEADER_SUSPICIOUS = "disk.header_suspicious"
 """What the event is known by; nothing is refused for it."""
@@ -19,8 +18,9 @@ class DescribeSource(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         migration = run.migration
-        request = Ask(instance_id=migration.instance_id, kind=migration.kind)
-        facts = run.persist(lambda: run.context.agents.describe_source(run.source, request))
+        facts = run.persist(
+            lambda: describe(run.context, run.source, migration.instance_id, migration.kind)
+        )
         check_guest(run.context, facts)
         keep_records(run.context, facts)
         for disk in facts.disks:

@@ -31,7 +31,7 @@ from migrator.scheduler.snapshot import (
     WantedDisks,
     capacity,
 )
-from migrator.storage.plan import DiskWishes
+from migrator.storage.destination import DiskWishes
 from tests.unit.examples import FACTS, a_candidate, a_host
 
 GIB = 1024**3
