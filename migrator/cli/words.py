@@ -119,7 +119,8 @@ def disk_move(disk: Any) -> str:
         "skip": "nothing to bring",
     }.get(disk["mode"], "{mode}")
     told = what.format(**text, size=size(disk["virtual_size"]))
-    return f"{text['target']}: {told}"
+    on = "".join(f", on {printable(base)}" for base in disk.get("bases", ()))
+    return f"{text['target']}: {told}{on}"
 
 
 def disk(recorded: Any) -> str:

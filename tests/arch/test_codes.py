@@ -13,7 +13,7 @@ RAISED = frozenset({"Refused", "Fenced", "Transient", "Broken", "MigratorError"}
 FAMILIES = frozenset(code.partition(".")[0] for code in CODES)
 LOOKS_LIKE_A_CODE = re.compile(r"[a-z]+\.[a-z_]+")
 
-NO_CODES = frozenset({"disk.header_suspicious"})
+NO_CODES = frozenset({"disk.header_suspicious", "disk.base_changed"})
 """Texts that look like a code of one of our families and are none."""
 
 RESERVED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator.errors import Broken, Refused, Transient
-from migrator.model import CopySample, Range, VolumeCopy, VolumeDigest, VolumeRef
+from migrator.model import CopySample, DiskFormat, Range, VolumeCopy, VolumeDigest, VolumeRef
 from migrator.storage.content import ContentDigest
 from migrator.storage.ports import CopyWatch
 from tests.fakes.hypervisor_host import FakeHost
@@ -41,6 +41,8 @@ class FakeCopies(FakeHost):
             self._send(len(source.content), peer, watch)
             sent += sum(each.length for each in missing)
             destination.content, destination.size = source.content, source.size
+            if destination.format is DiskFormat.RAW:
+                destination.size = source.length
             destination.allocated = source.allocated
             self.copied.append(copy)
             digests.append(held)

@@ -29,7 +29,10 @@ _DISK = """
       <source pool='{pool}' volume='{volume}'/>{chain}
       <target dev='{target}' bus='virtio'/>
     </disk>"""
-_LAYER = "<backingStore type='file'><format type='{format}'/><source file='{path}'/>{rest}</backingStore>"
+_LAYER = (
+    "<backingStore type='file'><format type='{format}'/>"
+    "<source file='{path}'/>{rest}</backingStore>"
+)
 
 _DOMAIN = """<domain type='qemu'>
   <name>{name}</name>
