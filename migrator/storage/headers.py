@@ -23,6 +23,9 @@ ORDINARY = frozenset({"raw", "gpt", "iso", "luks"})
 
 _BACKING = struct.Struct(">QI")
 _BACKING_AT = 8
+_VERSION = struct.Struct(">I")
+_VERSION_AT = 4
+WITHOUT_FEATURES = 2
 _ENCRYPTION = struct.Struct(">I")
 _ENCRYPTION_AT = 32
 
@@ -83,7 +86,10 @@ def _contradiction(
     chain: Sequence[DiskLayer],
     encrypted: bool,
 ) -> str | None:
-    for check in (inspector.check_unknown_features, inspector.check_data_file):
+    (version,) = _VERSION.unpack_from(head, _VERSION_AT)
+    # One of version 2 has no features: what is in their place means something else.
+    checks = (inspector.check_unknown_features, inspector.check_data_file)
+    for check in checks if version != WITHOUT_FEATURES else ():
         try:
             check()
         except format_inspector.SafetyViolation as violation:

@@ -84,3 +84,13 @@ def test_a_qcow2_that_contradicts_its_definition_is_told(
     tampered = judge_header(head, "qcow2", chain).tampered
     assert tampered is not None
     assert says in tampered
+
+
+def test_a_qcow2_of_the_first_kind_has_no_features_to_be_wrong() -> None:
+    """What libvirt makes unless told otherwise: where later ones have features, it names the format of
+    what it stands on."""
+    head = bytearray(qcow2("/srv/base/debian"))
+    head[4:8] = struct.pack(">I", 2)
+    head[72:88] = struct.pack(">II", 0xE2792ACA, 3) + b"raw".ljust(8, b"\0")
+    assert judge_header(bytes(head), "qcow2", [BASE]).tampered is None
+    assert judge_header(bytes(head), "qcow2", []).tampered is not None
