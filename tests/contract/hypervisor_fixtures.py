@@ -57,6 +57,8 @@ class GuestWish:
     volume: str | None = None
     """A volume in pool ``shared`` it has as its disk."""
     running: bool = True
+    devices: str = ""
+    """More of them, as XML."""
 
 
 class Side:
@@ -236,6 +238,7 @@ class FakeWorld:
                 persistent=wish.persistent,
                 running=wish.running,
                 disks=disks,
+                devices=wish.devices,
             )
         )
 
@@ -356,7 +359,7 @@ class LabWorld:
 
     def start(self, wish: GuestWish, side: Side | None = None) -> str:
         conn = self._open(self._uris[(side or self.source).name])
-        disk = _DISK.format(volume=wish.volume) if wish.volume else ""
+        disk = (_DISK.format(volume=wish.volume) if wish.volume else "") + wish.devices
         instance_id = str(uuid.uuid4())
         xml = _DOMAIN.format(
             name=wish.name, id=instance_id, memory_mib=BIG_MIB if wish.big else 64, disk=disk

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
 from migrator.errors import Refused
-from migrator.messages import PlannedVolume
+from migrator.messages import PlannedVolume, TransferPlan
 from migrator.model import DiskFormat, DiskLayer
+from migrator.storage.headers import HEAD_BYTES, Header, judge_header
 from tests.contract.hypervisor_fixtures import (
     GuestWish,
+    Transfer,
     World,
+    plan,
 )
 
 MIB = 1024 * 1024
@@ -126,3 +130,96 @@ def test_in_a_pool_that_is_not_there_nothing_can_be_done(world: World) -> None:
         with pytest.raises(Refused) as refusal:
             verb()
         assert refusal.value.code == "pool.missing"
+
+
+# ---------------------------------------------------------------- what a disk stands on
+
+ON_BASE = """
+    <disk type='volume' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source pool='local' volume='contract-top'/>{chain}
+      <target dev='vda' bus='virtio'/>
+    </disk>"""
+CHAIN = """<backingStore type='volume'><format type='raw'/>
+<source pool='local' volume='contract-base'/><backingStore/></backingStore>"""
+BASE = DiskLayer("raw", "local", "contract-base")
+
+
+@pytest.fixture
+def layered(world: World) -> Iterator[None]:
+    """A disk and the base it stands on, on both hosts; empty."""
+    top = wanted(volume="contract-top", format=DiskFormat.QCOW2, backing=BASE)
+    for side in (world.source, world.destination):
+        assert side.hypervisor.create_volume(wanted(volume="contract-base"))
+        assert side.hypervisor.create_volume(top)
+    yield
+    for side in (world.source, world.destination):
+        for instance in side.hypervisor.list_domains():
+            side.hypervisor.destroy(instance.id)
+        for name in ("contract-top", "contract-base"):
+            side.hypervisor.delete_volume("local", name)
+
+
+def with_disk(xml: str, source: str) -> str:
+    """The domain's XML with another source for its disk, and what that stands on."""
+    root = ElementTree.fromstring(xml)
+    disk = root.find("devices/disk")
+    assert disk is not None
+    for child in [*disk.findall("source"), *disk.findall("backingStore")]:
+        disk.remove(child)
+    disk.set("type", "file" if "file=" in source else "volume")
+    disk.extend([ElementTree.fromstring(source), ElementTree.fromstring(CHAIN)])
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def layered_plan(world: World, guest: str, source: str) -> TransferPlan:
+    described = world.source.hypervisor.describe(guest)
+    assert described is not None
+    return plan(
+        world,
+        guest,
+        "non_shared_inc",
+        destination_xml=with_disk(described.live_xml, source),
+        migrate_disks=["vda"],
+        disks_uri=f"tcp://{world.destination.address}",
+    )
+
+
+def test_a_disk_on_a_base_moves_alone_into_one_on_the_same_base(
+    world: World, layered: None
+) -> None:
+    guest = world.start(GuestWish(devices=ON_BASE.format(chain=CHAIN)))
+    described = world.source.hypervisor.describe(guest)
+    assert described is not None
+    (disk,) = described.disks
+    (layer,) = disk.chain
+    assert (layer.format, layer.pool, layer.volume) == ("raw", "local", "contract-base")
+    assert layer.path is not None
+    head = world.destination.hypervisor.read_volume("local", "contract-top", 0, HEAD_BYTES)
+    assert judge_header(head, "qcow2", [layer]) == Header(virtual_size=8 * MIB)
+    path = layer.path.replace("contract-base", "contract-top")
+
+    by_name = layered_plan(world, guest, "<source pool='local' volume='contract-top'/>")
+    error = Transfer(world.source.hypervisor, guest, by_name).wait()
+    assert error is not None
+    assert "incremental storage migration is not supported" in error.message
+
+    by_path = layered_plan(world, guest, f"<source file='{path}'/>")
+    assert Transfer(world.source.hypervisor, guest, by_path).wait() is None
+    there = world.destination.hypervisor.describe(guest)
+    assert there is not None
+    (arrived,) = there.disks
+    assert (arrived.pool, arrived.volume) == ("local", "contract-top")
+    assert arrived.chain == [layer]
+    head = world.destination.hypervisor.read_volume("local", "contract-top", 0, HEAD_BYTES)
+    assert judge_header(head, "qcow2", [layer]).tampered is None
+
+
+def test_a_definition_that_does_not_say_what_a_disk_stands_on_is_told_from_one_that_does(
+    world: World, layered: None
+) -> None:
+    for name, chain, stated in (("silent", "", False), ("told", CHAIN, True)):
+        wish = GuestWish(name, running=False, devices=ON_BASE.format(chain=chain))
+        described = world.source.hypervisor.describe(world.start(wish))
+        assert described is not None
+        assert described.disks[0].chain_stated is stated
