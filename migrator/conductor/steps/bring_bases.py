@@ -50,7 +50,7 @@ class BringBases(Step):
         peer_uri = placed.destination.peer_uri
         held: dict[Volume, str] = {}
         for base in bases:
-            copying = Copying(run, [_pair(base)], peer_uri, bases=True)
+            copying = Copying(run, [_pair(base)], peer_uri, base=f"{base.pool}/{base.volume}")
             if (base.pool, base.volume) in made:
                 (digest,) = copying.until_proven(first=False)
                 run.note("step", f"brought {_named(base)} to {run.destination}")

@@ -79,13 +79,14 @@ class Copying:
     """One copy of all volumes, tried until it is proven or given up."""
 
     def __init__(
-        self, run: Run, volumes: Sequence[Pair], peer_uri: str, bases: bool = False
+        self, run: Run, volumes: Sequence[Pair], peer_uri: str, base: str | None = None
     ) -> None:
-        """:param bases: they are what disks stand on, and the guest may run."""
+        """:param base: name of the one volume it is about, which disks stand on: the guest may run."""
         self._run = run
         self._peer_uri = peer_uri
         self._volumes = volumes
-        self._bases = bases
+        self._bases = base is not None
+        self._name = CopyVolumes.name if base is None else f"bring-{base}"
         self._asked = 0
         self._limited: int | None = None
         """MiB/s the streams were last told."""
@@ -217,7 +218,7 @@ class Copying:
 
     def _next(self, what: str) -> str:
         self._asked += 1
-        return f"copy_volumes-{what}-{self._asked}"
+        return f"{self._name}-{what}-{self._asked}"
 
 
 def _volumes(placed: Placed, results: Results) -> list[Pair]:

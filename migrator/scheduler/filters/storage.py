@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from migrator.model import Refusal
 from migrator.scheduler.snapshot import Candidate, Wanted, WantedDisks
-from migrator.storage.plan import DestinationStorage, plan_disks
+from migrator.storage.destination import DestinationStorage
+from migrator.storage.plan import plan_disks
 
 FULL = "pool.full"
-UNCERTAIN = frozenset({"disk.cache_unsafe"})
+UNCERTAIN = frozenset({"disk.cache_unsafe", "disk.backing_missing"})
 """Codes that hold of disks in shared pools only."""
 
 
@@ -45,6 +46,14 @@ def _certain(candidate: Candidate, wanted: Wanted) -> tuple[Refusal, ...]:
         pools=there,
         shared=[name for name in asked.pools if _may_be_shared(candidate, asked, name)],
         not_shared={name: _missing(name) for name in asked.pools if name not in there},
+        # What disks stand on may be there already, and needs no room then.
+        present={
+            (pool, layer.volume)
+            for disk in asked.disks
+            for layer in disk.chain
+            for pool in there
+            if layer.volume is not None
+        },
         claimed=asked.held.get(candidate.host.name, {}),
         classes=asked.classes,
         overcommit=asked.overcommit,

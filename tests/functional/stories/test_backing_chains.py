@@ -127,7 +127,8 @@ def test_a_whole_chain_goes_along_where_its_pools_have_the_same_paths(
     chain = (("/local/middle", "qcow2"), *ON_BASE)
     guest(service, "web1", chain=chain)
     local(service, "h1")["web1-vda"] = overlay(b"top", "/local/middle")
-    moved(service, "web1")
+    ended = moved(service, "web1")
+    assert not [line for line in service.events(ended.id) if "taken up again" in line]
     assert set(local(service, "h2")) == {"base.img", "middle", "web1-vda"}
     assert local(service, "h2")["middle"].content == middle
     (shown,) = service.show_instance("web1").disks
