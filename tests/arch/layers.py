@@ -136,7 +136,10 @@ NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "migrator.config": ("*.settings", "migrator.rpc"),
     "migrator.db": ("migrator.conductor.ports",),
     "migrator.rpc": (),
-    "migrator.scheduler": ("migrator.storage.plan",),
+    "migrator.scheduler": (
+        "migrator.storage.destination",
+        "migrator.storage.plan",
+    ),
     "migrator.storage": (),
 }
 """package -> what it may know of other packages; modules at the top are open to all by layer. Agents
