@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 
@@ -16,7 +17,7 @@ from migrator.messages import PrepareDestination as Ask
 from migrator.messages import SourceFacts, UndoDestination
 from migrator.model import AddTodo, Kind, TodoKind
 from migrator.states import PAST_NO_RETURN, MigrationState
-from migrator.storage.plan import bytes_by_pool
+from migrator.storage.moves import bytes_by_pool
 from migrator.storage.tell import planned_volumes
 
 DEADLINE_S = 60.0
@@ -80,7 +81,8 @@ class PrepareDestination(Step):
 def _bytes_to_be_free(run: Run, placed: Placed) -> dict[str, int]:
     """What its copies need, and what other migrations will still fill, for each byte that a pool may
     promise for one that is free."""
-    needs = bytes_by_pool(placed.disks)
+    # What they stand on is there by now.
+    needs = bytes_by_pool([replace(move, bases=()) for move in placed.disks])
     if not needs:
         return {}
     held = run.context.stores.disks.held_bytes(run.destination, run.migration.id)
