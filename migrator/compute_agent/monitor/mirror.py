@@ -13,51 +13,49 @@ from dataclasses import dataclass
 from migrator.model import JobSample
 
 MIB = 1 << 20
-LEAST = 4 * MIB
-"""Sent bytes a gain is measured over, at least."""
-SHARE = 1 / 8
-"""Of what is left, likewise: a burst of writes is soon a small part of that."""
-LAGS = 0.1
-"""Share of what was sent by which less is left; below it the mirror does not gain on the guest."""
-TIMES = 2
-"""Measurements in a row."""
+LEAST = 8 * MIB
+"""Sent bytes without a gain that say something, at least; what is left jumps by some MiB on its own."""
+SHARE = 0.5
+"""Of what is left, likewise: a burst of writes that ends before half of it was sent costs no restart."""
+GAIN = 0.1
+"""Share of what was sent by which less must be left; with less than that the copy takes more than ten times
+as long as the link needs for it, or never ends."""
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Where the present measurement began, and what the ones before have shown. Bytes."""
+    """The last look that showed a gain, and the present one. Bytes."""
 
     sent: int = 0
     left: int = 0
-    lagged: int = 0
-    """Measurements in a row without a gain."""
-    gain: float = 1.0
-    """Of the last one."""
+    sent_at_gain: int = 0
+    left_at_gain: int = 0
+
+    @property
+    def sent_in_vain(self) -> int:
+        return self.sent - self.sent_at_gain
 
     @property
     def lags(self) -> bool:
         """It will not end."""
-        return self.lagged >= TIMES
+        return self.sent_in_vain >= max(LEAST, int(self.left_at_gain * SHARE)) > 0
 
     @property
     def facts(self) -> Mapping[str, float]:
-        """The numbers it was judged by."""
+        """The numbers it is judged by."""
         return {
             "disk_remaining_mib": round(self.left / MIB, 1),
-            "disk_sent_mib": round(self.sent / MIB, 1),
-            "gain": round(self.gain, 3),
+            "disk_remaining_before_mib": round(self.left_at_gain / MIB, 1),
+            "disk_sent_since_mib": round(self.sent_in_vain / MIB, 1),
         }
 
     def seen(self, job: JobSample) -> Mirror:
         """After one more look."""
         sent, left = job.disk_processed, job.disk_remaining
-        if self.left == 0 or sent < self.sent:
-            return Mirror(sent, left)
-        moved = sent - self.sent
-        if moved < max(LEAST, self.left * SHARE):
-            return self
-        gain = (self.left - left) / moved
-        return Mirror(sent, left, self.lagged + 1 if gain < LAGS else 0, gain)
+        begins = self.left_at_gain == 0 or sent < self.sent
+        if begins or left <= self.left_at_gain - GAIN * (sent - self.sent_at_gain):
+            return Mirror(sent, left, sent, left)
+        return Mirror(sent, left, self.sent_at_gain, self.left_at_gain)
 
 
 NOTHING_SEEN = Mirror()

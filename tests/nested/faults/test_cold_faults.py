@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.nested, pytest.mark.broker]
 GUEST = "frosty"
 DISK = ("--memory", "128", "--dirty", "8", "--dirty-rate", "2", "--disk", "local:64:raw")
 SLOW = ("--bandwidth", "3")
-SAMPLE = ("destination libvirtd",)
+SAMPLE = ("source agent",)
 """What CI runs."""
 STATES = {
     "stopping": lambda view: view["state"] == "stopping",
