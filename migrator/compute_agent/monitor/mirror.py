@@ -18,7 +18,7 @@ LEAST = 8 * MIB
 SHARE = 0.5
 """Of what is left, likewise: a burst of writes that ends before half of it was sent costs no restart."""
 GAIN = 0.1
-"""Share of what was sent by which less must be left; with less than that the copy takes more than ten times
+"""Share of what was sent by which less must be left; with less than that the copy takes over ten times
 as long as the link needs for it, or never ends."""
 
 
