@@ -87,8 +87,13 @@ class FakeSteering(FakeHost):
         with self.fleet.lock:
             domain = self._active(instance_id)
             if domain.state is not DomainState.PAUSED:
-                domain.state, domain.reason = DomainState.PAUSED, Reason.USER
-                self.emit(domain, "suspended", "paused")
+                # While it leaves libvirt tells a user's pause as it tells the switch.
+                leaves = self._leaving(instance_id) is not None
+                reason, detail = (
+                    (Reason.MIGRATION, "migrated") if leaves else (Reason.USER, "paused")
+                )
+                domain.state, domain.reason = DomainState.PAUSED, reason
+                self.emit(domain, "suspended", detail)
 
     def resume(self, instance_id: str) -> None:
         self._enter("resume")

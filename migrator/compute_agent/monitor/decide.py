@@ -52,6 +52,9 @@ CEILING_MS = 2_000_000
 """The longest freeze QEMU can be told to allow."""
 MOST_THROTTLE = 99
 """Per cent; QEMU goes no further."""
+MOSTLY_AGAIN = 0.43
+"""Share of the memory. A guest that has rewritten more by the end of the first pass hardly ever becomes
+calm enough, and finding out costs as much again."""
 THROTTLE_FLAG = "auto_converge"
 SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 
@@ -221,16 +224,28 @@ def _converging(case: Case) -> Action | None:
     if look is not None:
         return look
     if ahead is None:
-        return Wait("too_early_to_tell", case.facts)
+        return _rewritten(case) or Wait("too_early_to_tell", case.facts)
     late = case.left_s is not None and ahead.seconds > case.left_s
-    if ahead.reaches and not late:
+    believed = ahead.reaches and not case.disappointed
+    if believed and not late:
         return Wait("converging", case.facts)
-    if ahead.reaches and not _permitted(case):
+    if believed and not _permitted(case):
         return Wait("late_but_converging", case.facts)
     if case.was_hopeful and case.shrinks:
         # Bursts look like the end of all hope while they last.
         return Wait("still_shrinking", case.facts)
     return Wait("may_be_calm_soon", case.facts) if _patient(case) else None
+
+
+def _rewritten(case: Case) -> Action | None:
+    """Another pass over nearly as much is worth less than post-copy, where that may be."""
+    policy, known = case.policy, case.known
+    assert policy is not None
+    if not (policy.profile.allow_postcopy and case.flows):
+        return None
+    if known.first_pass_ended_at is None or known.left <= MOSTLY_AGAIN * case.job.memory_total:
+        return None
+    return _end(case, _postcopy(case), "not_converging")
 
 
 def _look(case: Case) -> Action | None:

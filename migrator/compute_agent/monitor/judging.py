@@ -13,7 +13,15 @@ from migrator.compute_agent.monitor.actions import Facts
 from migrator.compute_agent.monitor.asks import Asks
 from migrator.compute_agent.monitor.known import Known, Reading
 from migrator.compute_agent.monitor.phases import Stage, stage_of
-from migrator.compute_agent.monitor.predict import Copying, Outlook, Pass, early_look, fit, outlook
+from migrator.compute_agent.monitor.predict import (
+    Copying,
+    Outlook,
+    Pass,
+    early_look,
+    fit,
+    outlook,
+    slowest,
+)
 from migrator.model import JobSample, TransferPolicy
 
 MIB = 1 << 20
@@ -24,8 +32,13 @@ DEAD_SHARE = 0.01
 """A link at less than this share of what it could do does not carry a switch."""
 ROOM = 0.99
 """Share of the budget that is aimed at: more is dirtied until QEMU has been told."""
-SURE = 0.95
+SURE = 0.98
 """Share of that which an early look is aimed at: it rests on a prediction."""
+CLEAR = 1.2
+"""Times the target; more than that cannot be all that a guest writes to if it is to reach it."""
+LATE = 1.25
+"""Times what it was expected to take."""
+LAPSES = 3
 LATELY = 0.15
 """Share of the time so far."""
 CHANGED_SHARE = 0.3
@@ -100,6 +113,10 @@ class Case:
         """Bytes that may stay unsent in this iteration if it is to be the last; 0 when it is not."""
         known = self.known
         guest = fit(known.passes, self.job.memory_total)
+        if len(known.passes) == 1 and known.left > CLEAR * self.target:
+            # Looking too early costs less than sending what need not be sent; only where all that the
+            # guest writes to may be little enough does it take a whole iteration to find out.
+            guest = slowest(known.passes[0], self.job.memory_total)
         if guest is None or known.bandwidth <= 0:
             return 0.0
         return early_look(guest, known.left, known.bandwidth, self.target * SURE)
@@ -112,16 +129,30 @@ class Case:
         copying = Copying(bandwidth, self.known.unsent(bandwidth))
         return outlook(guest, left, copying, self.target)
 
+    @cached_property
+    def _promises(self) -> Sequence[tuple[float, Outlook]]:
+        """(seconds ago, outlook) at the beginnings of earlier iterations, the oldest first."""
+        passes = self.known.passes
+        looks = [
+            (
+                self.at - self.known.iteration_at + sum(each.seconds for each in passes[count:]),
+                self._outlook(passes[:count], passes[count - 1].dirtied),
+            )
+            for count in range(2, len(passes))
+        ]
+        return [(ago, each) for ago, each in looks if each is not None]
+
     @property
     def was_hopeful(self) -> bool:
         """At the beginning of many earlier iterations pre-copy would have led to the goal."""
-        passes = self.known.passes
-        before = [
-            self._outlook(passes[:count], passes[count - 1].dirtied)
-            for count in range(2, len(passes))
-        ]
-        hopes = sum(each is not None and each.reaches for each in before)
-        return hopes * 3 >= max(1, len(before))
+        hopes = sum(each.reaches for _, each in self._promises)
+        return hopes * 3 >= max(1, len(self._promises))
+
+    @property
+    def disappointed(self) -> bool:
+        """The goal should have been reached by now, as seen more than once: a guest at the very edge."""
+        lapsed = sum(each.reaches and ago > LATE * each.seconds for ago, each in self._promises)
+        return lapsed >= LAPSES
 
     @property
     def shrinks(self) -> bool:

@@ -170,8 +170,7 @@ def _iterated(known: Known, at: float, job: JobSample) -> Known:
     elif later and (followed or known.first_pass_ended_at is None):
         began = known.memory_at if known.first_pass_ended_at is None else known.iteration_at
         if began is not None:
-            dirtied = job.memory_remaining - int(known.unsent(known.bandwidth))
-            passes = (*passes, Pass(at - began, max(0, dirtied)))[-PASSES:]
+            passes = (*passes, Pass(at - began, _dirtied(known, job)))[-PASSES:]
     ended = at if later and known.first_pass_ended_at is None else known.first_pass_ended_at
     if later and (known.least == 0 or job.memory_remaining < known.least * CLEARLY):
         known = replace(known, least=job.memory_remaining, least_at=at)
@@ -186,6 +185,14 @@ def _iterated(known: Known, at: float, job: JobSample) -> Known:
         throttle=job.throttle,
         bandwidth_at_boundary=known.bandwidth,
     )
+
+
+def _dirtied(known: Known, job: JobSample) -> int:
+    """What the guest wrote to in the iteration that has ended. It also wrote to some of what was not
+    sent in it, which shows only once."""
+    unsent = min(known.unsent(known.bandwidth), job.memory_remaining)
+    apart = 1 - min(unsent / max(job.memory_total, 1), 0.9)
+    return int((job.memory_remaining - unsent) / apart)
 
 
 def learn(known: Known, action: Action, at: float, taken: bool) -> Known:

@@ -54,7 +54,7 @@ class Outlook:
 
 def fit(passes: Sequence[Pass], memory: int) -> Guest | None:
     """The guest that explains the passes best; None with fewer than two that dirtied anything."""
-    told = [each for each in passes[-RECENT:] if each.dirtied > 0 and each.seconds > 0]
+    told = [each for each in _telling(passes) if each.dirtied > 0 and each.seconds > 0]
     if len(told) < 2:
         return None
     least = max(each.dirtied for each in told) * 1.001
@@ -62,6 +62,20 @@ def fit(passes: Sequence[Pass], memory: int) -> Guest | None:
     step = (most / least) ** (1 / STEPS)
     guests = [_explained(told, least * step**number) for number in range(STEPS + 1)]
     return min(guests, key=lambda guest: error(guest, told))
+
+
+def _telling(passes: Sequence[Pass]) -> Sequence[Pass]:
+    """The newest, and the longest of all: passes of one length do not tell the two unknowns apart."""
+    newest = passes[-RECENT:]
+    longest = max(passes, key=lambda each: each.seconds, default=None)
+    return newest if longest is None or longest in newest else (longest, *newest)
+
+
+def slowest(only: Pass, memory: int) -> Guest | None:
+    """The one that writes least of all who explain a single pass: it writes all over its memory."""
+    if not 0 < only.dirtied < memory or only.seconds <= 0:
+        return None
+    return _explained([only], float(memory))
 
 
 def _explained(passes: Sequence[Pass], working_set: float) -> Guest:

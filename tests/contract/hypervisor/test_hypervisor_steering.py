@@ -57,6 +57,10 @@ def test_a_running_transfer_tells_its_passes_takes_limits_and_needs_a_flag_for_p
         return JobIteration(guest, 1) in heard
 
     eventually(told)
+    source.suspend(guest)
+    seen = source.view(guest)
+    assert (seen.state, seen.reason) == (DomainState.PAUSED, Reason.MIGRATION), "as at the switch"
+    eventually(lambda: ("suspended", "migrated") in lifecycle(world.source, guest))
 
 
 def test_in_post_copy_the_guest_runs_over_there_and_every_page_follows(world: World) -> None:
@@ -125,6 +129,7 @@ def test_a_dead_destination_qemu_in_post_copy_leaves_the_sources_half(world: Wor
     assert not destination.view(guest).active
 
 
+@pytest.mark.sweep
 def test_a_dead_source_qemu_in_post_copy_leaves_a_guest_that_waits_for_ever(world: World) -> None:
     source, destination = world.source.hypervisor, world.destination.hypervisor
     guest = world.start(GuestWish(big=True))
@@ -135,6 +140,7 @@ def test_a_dead_source_qemu_in_post_copy_leaves_a_guest_that_waits_for_ever(worl
     eventually(lambda: destination.view(guest).reason is Reason.POSTCOPY_FAILED)
 
 
+@pytest.mark.sweep
 def test_a_dead_destination_libvirtd_in_post_copy_stops_no_page(world: World) -> None:
     source = world.source.hypervisor
     guest = world.start(GuestWish(big=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from migrator.compute_agent.monitor.actions import Abort, SetDowntime, SetSpeed, Wait
@@ -133,13 +133,25 @@ def test_a_guest_that_cannot_be_caught_ends_as_its_profile_says(
 
 def test_it_is_known_two_iterations_after_the_first_pass_at_the_latest() -> None:
     watched = Watched(policy(GUARANTEED))
-    watched.copy(500, 490)
+    watched.copy(400, 392)
     assert watched.ends == [("start_postcopy", "not_converging")]
     facts = watched.done[-1].facts
     assert facts["iteration"] == 3
-    assert facts["remaining_mib"] == 490
+    assert facts["remaining_mib"] == 392
     assert facts["ratio"] == 0.98
-    assert facts["expected_downtime_ms"] == pytest.approx(4900, rel=0.05)
+    assert facts["expected_downtime_ms"] == pytest.approx(3920, rel=0.05)
+
+
+def test_a_guest_that_rewrites_nearly_half_of_its_memory_is_not_copied_twice_before_post_copy() -> (
+    None
+):
+    watched = Watched(policy(GUARANTEED))
+    watched.copy(450)
+    assert watched.ends == [("start_postcopy", "not_converging")]
+    assert watched.done[-1].facts["iteration"] == 2
+    watched = Watched(policy(STRICT))
+    watched.copy(450)
+    assert watched.ends == [], "without post-copy another pass is the only way to find out"
 
 
 def test_a_guest_that_shrinks_is_waited_for_and_switched_within_its_budget() -> None:
@@ -373,7 +385,32 @@ def _lives(draw: st.DrawFn) -> list[tuple[float, float, bool, int]]:
     return draw(st.lists(look, min_size=1, max_size=60))
 
 
+RESTARTED_AMID_REFUSALS = [
+    *[
+        (1.0, 1.0, False, 100),
+        (10.0, 0.45, True, 100),
+        (4.5, 0.44, True, 100),
+        (4.4, 0.44, True, 100),
+    ],
+    *[
+        (1.0, 0.9, False, 100),
+        (10.0, 0.45, True, 100),
+        (4.5, 0.44, True, 100),
+        (4.4, 0.44, True, 100),
+    ],
+]
+"""libvirt refuses every way to the end, the attempt is started anew, and the same is tried of that."""
+
+
 @settings(max_examples=40)
+@example(
+    RESTARTED_AMID_REFUSALS,
+    OFFLINE_OK,
+    None,
+    OnDeadline.FORCE,
+    None,
+    {"suspend", "set_downtime"},
+)
 @given(
     _lives(),
     st.sampled_from([STRICT, BALANCED, GUARANTEED, OFFLINE_OK]),
@@ -399,10 +436,13 @@ def test_whatever_happens_nothing_beyond_the_profile_is_done_and_no_way_twice(
         at, sent, iteration = at + step, sent + step * rate, iteration + begins
         watched.look(at, job(iteration, left * MEMORY / MIB, sent), boundary=begins)
     forced = any(each.rule in ("force_asked", "no_effect") for each in watched.done)
-    ways = [each.name for each in watched.done if each.rule not in ("abort_again",)]
-    assert ways.count("start_postcopy") <= 1
-    assert ways.count("suspend") <= 1
-    assert ways.count("restart") <= 1
+    names = [each.name for each in watched.done]
+    assert names.count("restart") <= 1
+    again = names.index("restart") if "restart" in names else len(names)
+    for attempt in (names[:again], names[again:]):
+        # What libvirt refused of one transfer it may grant another, with other flags.
+        assert attempt.count("start_postcopy") <= 1
+        assert attempt.count("suspend") <= 1
     for each in watched.done:
         assert each.rule
         if each.name == "start_postcopy":
