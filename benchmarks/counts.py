@@ -6,8 +6,11 @@ where they are made.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
+import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +28,7 @@ from migrator.conductor.rpcapi import ConductorClient
 from migrator.conductor.settings import ConductorSettings
 from migrator.db import schema
 from migrator.db.engine import Database
-from migrator.db.stores import open_stores
+from migrator.db.stores import Patience, open_stores
 from migrator.messages import (
     AGENT_METHODS,
     AGENT_TOPIC,
@@ -40,7 +43,10 @@ from migrator.rpc import Bus
 from migrator.threads import SystemClock, Threads
 
 GUEST = "count1"
+TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(\w+)")
 ROUNDS = 5
+QUIET_S = 2.0
+"""Without a statement: the migration's last one has been."""
 HEARTBEAT_S = 3600.0
 """So that no heartbeat's statements are counted."""
 
@@ -64,6 +70,23 @@ class CountingAgents:
         return counted
 
 
+class Callers:
+    """Every statement, counted by the code that asked for it, in order of first use."""
+
+    def __init__(self) -> None:
+        self.statements: Counter[str] = Counter()
+
+    def note(self, statement: str) -> None:
+        frames = [
+            f"{path.partition('/migrator/')[2].removesuffix('.py')}:{frame.name}"
+            for frame in traceback.extract_stack()
+            if "/migrator/" in (path := frame.filename) and "/db/" not in path
+        ]
+        table = TABLE.search(statement)
+        words = statement.split(maxsplit=1)[0], table.group(1) if table else "?"
+        self.statements[f"{' '.join(words):28} {' > '.join(frames[-3:])}"] += 1
+
+
 def measure_counts() -> list[Row]:
     """The worst of a few migrations."""
     with Lab(hosts=2, services=False) as lab, tempfile.TemporaryDirectory() as folder:
@@ -76,7 +99,7 @@ def measure_counts() -> list[Row]:
         clock, threads = SystemClock(), Threads()
         settings = ConductorSettings(name="counts", encryption="off", lease_s=3600.0)
         client = ConductorClient(bus)
-        stores = open_stores(database, clock.now)
+        stores = open_stores(database, clock.now, Patience(HEARTBEAT_S))
         conductor = Conductor(settings, stores, Outside(agents, client, clock, threads))
         server = bus.server(CONDUCTOR_TOPIC, "counts", CONDUCTOR_METHODS, conductor.endpoint)
         conductor.start()
@@ -85,14 +108,21 @@ def measure_counts() -> list[Row]:
             start_agent(bus, host)
         until(lambda: known(client), f"{GUEST} to be known")
         most_calls, most_statements = 0, 0
+        callers = Callers()
+        database.hear = callers.note
         for number in range(ROUNDS):
             agents.calls.clear()
+            callers.statements.clear()
             before = database.statements
             move(conductor, client, lab.hosts[(number + 1) % 2].name)
+            be_quiet(database)
             most_statements = max(most_statements, database.statements - before)
             most_calls = max(most_calls, sum(agents.calls.values()))
         names = ", ".join(f"{name} {count}" for name, count in sorted(agents.calls.items()))
         print(f"agent calls of the last one: {names}")
+        print("statements of the last one:")
+        for caller, count in dict(callers.statements).items():
+            print(f"  {count:2} {caller}")
     return [
         Row("agent calls per migration", str(most_calls), "<= 12", most_calls <= 12),
         Row(
@@ -102,6 +132,14 @@ def measure_counts() -> list[Row]:
             most_statements <= 80,
         ),
     ]
+
+
+def be_quiet(database: Database) -> None:
+    """Until the last events are heard and the instance is settled."""
+    seen = -1
+    while seen != database.statements:
+        seen = database.statements
+        time.sleep(QUIET_S)
 
 
 def start_agent(bus: Bus, host: LabHost) -> None:

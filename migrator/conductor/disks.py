@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migrator.conductor.context import Context
 from migrator.messages import DestinationChecked, SourceChecked, SourceFacts
@@ -89,11 +89,14 @@ def judge_disks(
         shared=here.shared_pools,
         not_shared={**not_shared, **not_there},
         present=frozenset((pool, volume) for pool, volume in there.present),
-        claimed=_claimed(context, case) if pools else {},
         classes=settings.pool_classes,
         overcommit=settings.disk_overcommit,
     )
     plan = plan_disks(case.facts.disks, storage, case.wishes)
+    if plan.bytes_by_pool:
+        # Others' copies count only against copies of its own.
+        storage = replace(storage, claimed=_claimed(context, case))
+        plan = plan_disks(case.facts.disks, storage, case.wishes)
     missing = [
         each
         for each in about_pools

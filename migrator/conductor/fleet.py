@@ -55,6 +55,9 @@ AGAIN_S = 1.0
 WORTH_A_LOOK = frozenset({"abort", "restart", "start_postcopy", "pause_postcopy", "user_pause"})
 """Actions of a monitor after which both hosts may show something else."""
 
+ONLY_LIMITS = frozenset({"set_downtime", "set_speed"})
+"""Actions that are of no concern to whoever leads the migration."""
+
 ASK_AGAIN = frozenset({str(InstanceStatus.SPLIT_BRAIN), str(InstanceStatus.GONE)})
 """What is not believed at first hearing."""
 
@@ -193,9 +196,9 @@ class Fleet:
             sequence=request.sequence,
         )
         self._context.stores.journal.record_action(request.migration_id, record)
-        self._context.mail.deliver(
-            request.migration_id, Wake(f"{request.action} was done", request.action in WORTH_A_LOOK)
-        )
+        if request.action not in ONLY_LIMITS:
+            done = Wake(f"{request.action} was done", request.action in WORTH_A_LOOK)
+            self._context.mail.deliver(request.migration_id, done)
         return Empty()
 
     def relay(self, request: Relay) -> Empty:
@@ -263,7 +266,7 @@ class Fleet:
         for host, summary in seen.items():
             request = InstanceRef(instance_id=instance_id)
             try:
-                since = self._context.stores.hosts.get(host).inventory_generation
+                since = instances.word_of(host, instance_id).number
                 view = self._context.agents.inspect(host, request).view
             except MigratorError as error:
                 LOG.info("%s cannot be asked about %s again: %s", host, instance_id, error)

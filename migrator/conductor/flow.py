@@ -89,8 +89,9 @@ def run_flow(run: Run) -> bool:
     """
     backend = run.context.stores.journal.flow_backend(run.lead)
     flow = linear_flow.Flow(run.migration.id)
-    flow.add(*(_StepTask(step(), run) for step in STEPS[run.migration.kind]))
-    engine = engines.load(flow, flow_detail=backend.flow_detail(), backend=backend, engine="serial")
+    flow.add(*(_StepTask(step(), run, backend) for step in STEPS[run.migration.kind]))
+    detail = backend.flow_detail() if run.resumed else backend.new_flow()
+    engine = engines.load(flow, flow_detail=detail, backend=backend, engine="serial")
     try:
         engine.run()
     except MigratorError as error:
@@ -119,7 +120,7 @@ class _DoAgain(Exception):
 class _StepTask(task.Task):  # type: ignore[misc]
     """A step as taskflow's atom: results by the steps' names, errors as ours."""
 
-    def __init__(self, step: Step, run: Run) -> None:
+    def __init__(self, step: Step, run: Run, backend: Any) -> None:
         super().__init__(
             name=step.name,
             provides=step.name,
@@ -129,6 +130,7 @@ class _StepTask(task.Task):  # type: ignore[misc]
         )
         self._step = step
         self._run = run
+        self._backend = backend
 
     def execute(self, **results: Result) -> Result:
         while True:
@@ -158,13 +160,18 @@ class _StepTask(task.Task):  # type: ignore[misc]
                 run.context.clock.sleep(UNDO_PAUSE_S)
 
     def _attempt(self, results: dict[str, Result]) -> Result:
-        run = self._run
+        run, step = self._run, self._step
         try:
+            harmless = step.harmless(results)
+            if harmless or step.telling:
+                self._backend.write_later(step.name)
             if run.migration.state is MigrationState.ROLLING_BACK:
                 raise remembered_error(run.migration)
-            if self._step.abortable:
+            # A harmless one may only be missing from the journal, with a later one under way: whose undo
+            # an abort needs.
+            if step.abortable and not harmless:
                 run.refuse_if_aborted()
-            return self._step.execute(run, results)
+            return step.execute(run, results)
         except Fenced:
             raise
         except MigratorError as error:
@@ -189,6 +196,8 @@ class _StepTask(task.Task):  # type: ignore[misc]
         """Remember why, move to where undoing is legal, and let taskflow undo."""
         run = self._run
         run.error = error
+        # Whoever takes over must find this step to be the next: its own undo comes first.
+        self._backend.write_now()
         run.reread()
         if run.migration.state in ROLLS_BACK:
             run.move(

@@ -47,8 +47,10 @@ def _lead(run: Run, settled: Callable[[str], None]) -> None:
     finally:
         context.mail.close(migration.id, run.inbox)
         context.dispatch.put(migration.id)
-    # Only now: an event that still found the mailbox open has settled nothing.
-    settled(migration.instance_id)
+    # Only now: an event that still found the mailbox open has settled nothing. What has switched is
+    # settled when its to-dos are done.
+    if run.migration.state is not MigrationState.SWITCHED:
+        settled(migration.instance_id)
 
 
 def _drive(run: Run) -> None:

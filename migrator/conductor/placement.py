@@ -19,7 +19,7 @@ from migrator.conductor.disks import (
     write_rates,
 )
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
-from migrator.conductor.wanted import Move, wanted_by, wishes_of
+from migrator.conductor.wanted import Move, wanted_by
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import CheckDestination, CheckSource, SourceFacts
 from migrator.model import (
@@ -30,10 +30,12 @@ from migrator.model import (
     Mode,
     PciLive,
     Refusal,
+    Wishes,
 )
 from migrator.scheduler.filters.slots import FULL
 from migrator.scheduler.requests import wished
 from migrator.scheduler.select import Answer, Judged, Selection, explain, select
+from migrator.scheduler.snapshot import Candidate
 from migrator.storage.destination import DiskWishes
 
 MOST_CANDIDATES = 16
@@ -64,34 +66,40 @@ def disk_wishes(asked: MigrationRequest | Migration) -> DiskWishes:
 
 
 def select_hosts(
-    context: Context, facts: SourceFacts, move: Move, enough: int | None = None
+    context: Context,
+    facts: SourceFacts,
+    move: Move,
+    enough: int | None = None,
+    candidates: Sequence[Candidate] | None = None,
 ) -> Selection:
-    """The pure part: who would take it, in which order, and why not the others."""
-    wishes = wishes_of(context, facts.instance_id)
+    """The pure part: who would take it, in which order, and why not the others.
+
+    :param candidates: the hosts; None as they are now, which a claim has to be chosen from.
+    """
+    wishes = move.wishes
     groups = () if move.mode is Mode.FORCE else (*wishes.affinity, *wishes.anti_affinity)
     # Before the hosts: a member that gets its place in between makes the marks too old, never too new.
     marks = context.stores.instances.group_marks(groups) if groups else ()
-    candidates = context.candidates.now()
-    wanted = wanted_by(context, facts, move, (wishes, candidates))
-    return replace(select(wanted, candidates, enough), group_marks=marks)
+    among = context.candidates.now() if candidates is None else candidates
+    wanted = wanted_by(context, facts, move, among)
+    return replace(select(wanted, among, enough), group_marks=marks)
 
 
-def to_let_go(context: Context, facts: SourceFacts) -> frozenset[str]:
+def to_let_go(facts: SourceFacts, wishes: Wishes) -> frozenset[str]:
     """Devices of the source, by address, that the guest lets go of for a live move: those of which its
     domain or its operator says that it copes."""
     if facts.spec is None:
         return frozenset()
-    wishes = wishes_of(context, facts.instance_id)
     request = wished(facts.spec.resources, wishes, None)
     return frozenset(each.id for each in request.pci if each.live is PciLive.DETACH)
 
 
-def check_guest(context: Context, facts: SourceFacts) -> None:
+def check_guest(facts: SourceFacts, wishes: Wishes) -> None:
     """Refuse a guest that no destination could take.
 
     :raises Refused: with every reason in facts.
     """
-    refusals = [*reasons_not_to_move(facts.live_xml, to_let_go(context, facts))]
+    refusals = [*reasons_not_to_move(facts.live_xml, to_let_go(facts, wishes))]
     refusals += [
         Refusal("devices", "device.not_migratable", sentence) for sentence in facts.host_devices
     ]

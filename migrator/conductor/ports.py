@@ -29,6 +29,7 @@ from migrator.model import (
     MigrationEvent,
     Placement,
     Profile,
+    Tell,
     Todo,
     Tuning,
     Wishes,
@@ -48,8 +49,8 @@ class Lead:
 class Journal(Protocol):
     """The only writer of a migration's state."""
 
-    def submit(self, migration: Migration) -> Migration:
-        """Insert it as ``queued``, with its first event.
+    def submit(self, migration: Migration, told: Sequence[Tell] = ()) -> Migration:
+        """Insert it as ``queued``, with its first event and what else is ``told``.
 
         A request id seen before answers with the migration it made.
         :raises Refused: ``migration.exists`` (facts ``id``) while the instance has an unfinished one.
@@ -114,12 +115,18 @@ class Journal(Protocol):
     def record_action(self, migration_id: str, action: ActionRecord) -> None: ...
 
     def finish_todo(
-        self, todo: Todo, effects: Sequence[Effect] = (), **changes: Any
+        self,
+        todo: Todo,
+        effects: Sequence[Effect] = (),
+        *,
+        before: Sequence[Todo] = (),
+        **changes: Any,
     ) -> Migration | None:
-        """Mark it done, apply ``effects`` and ``changes``; when it was the last one, move the migration
-        where :data:`migrator.states.AFTER_TODOS` says in the same transaction, and one of which only
-        ``confirm`` is left from ``switched`` to ``awaiting_confirm``. The migration afterwards, or None
-        when the to-do had been done before."""
+        """Mark it done, and those done ``before`` it, apply ``effects`` and ``changes``.
+
+        When it was the last one, move the migration where :data:`migrator.states.AFTER_TODOS` says in
+        the same transaction, and one of which only ``confirm`` is left from ``switched`` to
+        ``awaiting_confirm``. The migration afterwards, or None when the to-do had been done before."""
         ...
 
     def postpone_todo(self, todo: Todo, error: str, delay_s: float, attention: str | None) -> None:
@@ -203,6 +210,14 @@ class Heard:
     generation: int
 
 
+@dataclass(frozen=True)
+class Word:
+    """What a host's agent has said so far: the number of its last word, and what it says of a domain."""
+
+    number: int
+    said: DomainSummary | None
+
+
 class HostStore(Protocol):
     """Hosts, and what their agents say of them."""
 
@@ -228,7 +243,9 @@ class HostStore(Protocol):
         """:raises Refused: ``host.unknown`` (facts ``known``: the names that are)."""
         ...
 
-    def list(self) -> Sequence[Host]: ...
+    def list(self, names: Sequence[str] | None = None) -> Sequence[Host]:
+        """By name; all of them, or those of ``names`` that there are."""
+        ...
 
     def set_state(self, name: str, state: HostState) -> Host: ...
 
@@ -254,6 +271,10 @@ class InstanceStore(Protocol):
     def get(self, instance_id: str) -> Instance | None: ...
 
     def list(self) -> Sequence[Instance]: ...
+
+    def word_of(self, host: str, instance_id: str) -> Word:
+        """The last that was heard of its agent, and what the host's inventory says of this one."""
+        ...
 
     def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
         """host -> what that host's inventory last said of it."""
@@ -345,6 +366,10 @@ class ClaimStore(Protocol):
 
     def on_host(self, host: str) -> tuple[int, Sequence[Claim]]:
         """(claims generation, claims) of one host."""
+        ...
+
+    def of_hosts(self, names: Sequence[str] | None) -> Mapping[str, Sequence[Claim]]:
+        """host -> its claims, of ``names`` or of all; without the bytes they keep free in pools."""
         ...
 
     def sweep(self) -> Sequence[Claim]:

@@ -11,7 +11,7 @@ from migrator.conductor.context import Context
 from migrator.conductor.ports import Lead
 from migrator.errors import Fenced, MigratorError, Refused, Transient
 from migrator.messages import Command
-from migrator.model import ActionRecord, AddTodo, Effect, Migration
+from migrator.model import ActionRecord, AddTodo, Effect, Migration, Tell, Wishes
 from migrator.ports import Inbox
 from migrator.states import MigrationState
 
@@ -70,6 +70,8 @@ class Run:
         self.error: MigratorError | None = None
         self.resumed = False
         """An earlier leader had begun."""
+        self._wishes: Wishes | None = None
+        self._untold: list[Tell] = []
 
     @property
     def source(self) -> str:
@@ -85,15 +87,28 @@ class Run:
         self, new: MigrationState, why: str, effects: Sequence[Effect] = (), **changes: Any
     ) -> None:
         """Move the migration on, with effects; the row read back is what later steps see."""
+        told = (*self._untold, *effects)
         self.migration = self.context.stores.journal.move(
-            self.lead, self.migration.state, new, why, effects, **changes
+            self.lead, self.migration.state, new, why, told, **changes
         )
+        self._untold = []
         if any(isinstance(effect, AddTodo) for effect in effects):
             self.context.todo.put(new)
 
     def update(self, effects: Sequence[Effect] = (), **changes: Any) -> None:
         """Change fields other than the state."""
         self.migration = self.context.stores.journal.update(self.lead, effects, **changes)
+
+    def wishes(self) -> Wishes:
+        """What the instance's operator wants of its place; the same all through one lead."""
+        if self._wishes is None:
+            instance = self.context.stores.instances.get(self.migration.instance_id)
+            self._wishes = Wishes() if instance is None else instance.wishes
+        return self._wishes
+
+    def tell(self, kind: str, text: str, **facts: Any) -> None:
+        """Into the history with the next move, and lost if there is none: for what only explains."""
+        self._untold.append(Tell(kind, text, facts))
 
     def note(self, kind: str, text: str, **facts: Any) -> None:
         """Append to the history."""

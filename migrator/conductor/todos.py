@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ from migrator.model import (
     Effect,
     Migration,
     Statistics,
+    Tell,
     Todo,
     TodoKind,
 )
@@ -107,13 +109,11 @@ class Todos:
         """Start everything due; seconds until the next look."""
         stores = self._context.stores
         self._keep()
-        groups: dict[tuple[str, str], list[Todo]] = {}
+        due: dict[str, dict[str, list[Todo]]] = {}
         for todo in stores.migrations.due_todos(self._context.settings.name):
-            groups.setdefault((todo.migration_id, todo.host), []).append(todo)
-        for (migration_id, host), todos in groups.items():
-            self._context.concurrency.spawn(
-                f"todo-{migration_id[:8]}-{host}", _bound(self._work_group, todos)
-            )
+            due.setdefault(todo.migration_id, {}).setdefault(todo.host, []).append(todo)
+        for migration_id, hosts in due.items():
+            self._spawn(migration_id, partial(self._work_migration, migration_id, hosts))
         upcoming = stores.migrations.next_todo_in(self._context.settings.name)
         return IDLE_S if upcoming is None else min(max(upcoming, 0.05), BUSY_S)
 
@@ -123,22 +123,48 @@ class Todos:
         if working:
             self._context.stores.migrations.keep_todos(self._context.settings.name, working)
 
-    def _work_group(self, todos: Sequence[Todo]) -> None:
+    def _spawn(self, migration_id: str, work: Callable[[], None]) -> None:
+        def bound() -> None:
+            with about(migration_id):
+                work()
+
+        self._context.concurrency.spawn(f"todo-{migration_id[:8]}", bound)
+
+    def _work_migration(self, migration_id: str, hosts: Mapping[str, Sequence[Todo]]) -> None:
+        """All hosts at once; the last one here."""
+        get = self._context.stores.migrations.get
+        migration = self._written(lambda: get(migration_id))
+        *others, last = hosts.values()
+        for todos in others:
+            self._spawn(migration_id, partial(self._work_group, migration, todos))
+        self._work_group(migration, last)
+
+    def _work_group(self, migration: Migration, todos: Sequence[Todo]) -> None:
         ids = {todo.id for todo in todos}
         with self._lock:
             self._working |= ids
         try:
-            self._work_in_order(todos)
+            self._work_in_order(migration, todos)
         finally:
             with self._lock:
                 self._working -= ids
 
-    def _work_in_order(self, todos: Sequence[Todo]) -> None:
-        get = self._context.stores.migrations.get
-        migration = self._written(lambda: get(todos[0].migration_id))
+    def _work_in_order(self, migration: Migration, todos: Sequence[Todo]) -> None:
+        """In their order. One that changed nothing is written down with what follows."""
+        unwritten: list[Todo] = []
         for todo in todos:
-            if not self._work(migration, todo):
-                return
+            done = self._work(migration, todo)
+            if done is None:
+                break
+            unwritten.append(todo)
+            effects, changes = done
+            if effects or changes or todo is todos[-1]:
+                self._write_down(migration, unwritten, effects, changes)
+                unwritten = []
+        if unwritten:
+            self._write_down(migration, unwritten, [], {})
+        if done is None:
+            return
         if copied(migration.disks):
             # What waits out its grace waited for these, and is due at a time of its own.
             self._context.todo.put(migration.id)
@@ -155,29 +181,38 @@ class Todos:
                 LOG.warning("a to-do waits for the database: %s", error)
                 self._context.clock.sleep(AGAIN_S)
 
-    def _work(self, migration: Migration, todo: Todo) -> bool:
-        """One try; False when it must be tried again."""
-        stores = self._context.stores
+    def _work(self, migration: Migration, todo: Todo) -> Done | None:
+        """One try; None when it must be tried again."""
         try:
             effects, changes = _KINDS[todo.kind](self._context, migration, todo)
         except Fenced as fenced:
             LOG.warning("to-do %s of %s is another leader's: %s", todo.kind, migration.id, fenced)
             self._postpone(todo, fenced)
-            return False
+            return None
         except MigratorError as error:
             self._postpone(todo, error)
-            return False
+            return None
         except Exception as bug:
             LOG.exception("to-do %s of %s", todo.kind, migration.id)
             self._postpone(todo, Broken("internal", f"{bug!r}; the conductor's log says more"))
-            return False
+            return None
         if todo.attempts >= ATTENTION_AFTER and self._waits_for(migration.id, todo):
             changes.setdefault("attention", None)
-        ended = self._written(lambda: stores.journal.finish_todo(todo, effects, **changes))
+        return effects, changes
+
+    def _write_down(
+        self,
+        migration: Migration,
+        todos: Sequence[Todo],
+        effects: Sequence[Effect],
+        changes: Mapping[str, Any],
+    ) -> None:
+        finish = self._context.stores.journal.finish_todo
+        *before, todo = todos
+        ended = self._written(lambda: finish(todo, effects, before=before, **changes))
         # None: it had been done before, perhaps by the very write that was repeated.
         if ended is None or ended.finished_at is not None:
             self._settled(migration.instance_id)
-        return True
 
     def _postpone(self, todo: Todo, error: MigratorError) -> None:
         attempts = todo.attempts + 1
@@ -211,14 +246,6 @@ def pause_before(attempts: int, heard: bool) -> float:
 
 def _waiting_for(todo: Todo) -> str:
     return f"waiting for {todo.host} to {todo.kind.replace('_', ' ')}: "
-
-
-def _bound(work: Callable[[Sequence[Todo]], None], todos: Sequence[Todo]) -> Callable[[], None]:
-    def bound() -> None:
-        with about(todos[0].migration_id):
-            work(todos)
-
-    return bound
 
 
 def _head(context: Context, migration: Migration, todo: Todo) -> dict[str, Any]:
@@ -262,7 +289,7 @@ def _came_back(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _finish_destination(context: Context, migration: Migration, todo: Todo) -> Done:
     request = FinishDestination(**_head(context, migration, todo), **todo.payload)
-    since = context.stores.hosts.get(todo.host).inventory_generation
+    word = context.stores.instances.word_of(todo.host, migration.instance_id)
     try:
         finished = send(todo.host, context.agents.finish_destination, request)
     except Refused as refused:
@@ -271,26 +298,22 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         # It arrived, and its owner has ended it since: nothing is left to settle.
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
-    _note_arrival(context, migration, finished.view, (todo.host, since))
     if finished.seen is not None:
         instances = context.stores.instances
-        instances.record_look(todo.host, migration.instance_id, finished.seen, since)
+        instances.record_look(todo.host, migration.instance_id, finished.seen, word.number)
+    elif word.said is None or word.said.incoming:
+        _note_arrival(context, todo.host, finished.view, (migration.instance_id, word.number))
     return [], _statistics(context, migration, finished.statistics)
 
 
-def _note_arrival(
-    context: Context, migration: Migration, view: DomainView, asked: tuple[str, int]
-) -> None:
+def _note_arrival(context: Context, host: str, view: DomainView, asked: tuple[str, int]) -> None:
     """An agent that restarted may not have reported the guest yet: ended before it has, the migration
-    would leave the instance gone. What an agent did report is newer than this answer.
+    would leave the instance gone. What an agent reports meanwhile is newer than this answer.
 
-    :param asked: the host, and the last word heard of its agent before it was asked."""
-    host, since = asked
+    :param asked: for which instance, and the last word heard of its agent before it was asked."""
+    instance_id, since = asked
     instances = context.stores.instances
-    reported = instances.sightings(migration.instance_id).get(host)
-    if reported is not None and not reported.incoming:
-        return
-    known = instances.get(migration.instance_id)
+    known = instances.get(instance_id)
     if known is None:
         return
     arrived = DomainSummary(
@@ -307,14 +330,14 @@ def _note_arrival(
 
 def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
     request = ReleaseSource(**_head(context, migration, todo), **todo.payload)
-    since = context.stores.hosts.get(todo.host).inventory_generation
+    since = context.stores.instances.word_of(todo.host, migration.instance_id).number
     released = send(todo.host, context.agents.release_source, request)
     if released.view.state is DomainState.ABSENT:
         # The agent has just looked: its events may be later than this answer.
         context.stores.instances.record_look(todo.host, migration.instance_id, None, since)
     changes = _statistics(context, migration, released.statistics)
-    _note_blackout(context, migration, changes.get("statistics", migration.statistics))
-    return [DropClaim(todo.host)], changes
+    measured = changes.get("statistics", migration.statistics)
+    return [DropClaim(todo.host), *_blackout(migration, measured)], changes
 
 
 def _undo_destination(context: Context, migration: Migration, todo: Todo) -> Done:
@@ -358,7 +381,7 @@ def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _attach_devices(context: Context, migration: Migration, todo: Todo) -> Done:
     request = AttachDevices(**_head(context, migration, todo), **todo.payload)
-    since = context.stores.hosts.get(todo.host).inventory_generation
+    since = context.stores.instances.word_of(todo.host, migration.instance_id).number
     given = send(todo.host, context.agents.attach_devices, request)
     if given.seen is not None:
         instances = context.stores.instances
@@ -380,10 +403,10 @@ def _statistics(
     return {"statistics": replace(statistics, blackout_ms=blackout)}
 
 
-def _note_blackout(context: Context, migration: Migration, measured: Statistics) -> None:
-    """Both figures of how long the guest stood still, in the history."""
+def _blackout(migration: Migration, measured: Statistics) -> list[Effect]:
+    """Both figures of how long the guest stood still, for the history."""
     if measured.blackout_ms is None:
-        return
+        return []
     net = measured.downtime_net_ms
     text = (
         f"the guest stood still for {measured.blackout_ms} ms, from its pause on {migration.source} to"
@@ -396,7 +419,7 @@ def _note_blackout(context: Context, migration: Migration, measured: Statistics)
         "downtime_ms": measured.downtime_ms,
         "downtime_net_ms": measured.downtime_net_ms,
     }
-    context.stores.journal.note(migration.id, "observed", text, facts)
+    return [Tell("observed", text, facts)]
 
 
 _KINDS: Mapping[TodoKind, Callable[[Context, Migration, Todo], Done]] = {

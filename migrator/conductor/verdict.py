@@ -38,6 +38,7 @@ from migrator.model import (
     Migration,
     MigrationRequest,
     Profile,
+    Tell,
 )
 from migrator.scheduler.select import Judged, Selection
 from migrator.states import MigrationState
@@ -114,11 +115,8 @@ def _submit(context: Context, case: _Case, judged: Judged, checked: Checked) -> 
     large = case.facts.memory_mib >= MEASURED_FROM_MIB
     outing = Outing((case.move.source, host.name), case.facts, case.profile, means)
     expected = expect(context, outing, measure=large)
-    queued = context.stores.journal.submit(replace(migration, forecast=expected))
-    if queued.id == migration.id:
-        facts = msgspec.to_builtins(expected)
-        context.stores.journal.note(queued.id, "observed", f"forecast: {told(expected)}", facts)
-    return queued
+    said = Tell("observed", f"forecast: {told(expected)}", msgspec.to_builtins(expected))
+    return context.stores.journal.submit(replace(migration, forecast=expected), [said])
 
 
 def _same_request(context: Context, request: MigrationRequest) -> Migration | None:
@@ -129,7 +127,8 @@ def _same_request(context: Context, request: MigrationRequest) -> Migration | No
 
 def _open(context: Context, request: MigrationRequest, enough: int | None = None) -> _Case:
     instance = context.stores.instances.resolve(request.instance)
-    hosts = {host.name: host for host in context.stores.hosts.list()}
+    candidates = context.candidates.now()
+    hosts = {each.host.name: each.host for each in candidates}
     judge_migrate(request, instance, hosts)
     profile = resolve(
         request,
@@ -147,11 +146,17 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
             host=source,
         )
     facts = describe(context, source, instance.id, request.kind)
-    check_guest(context, facts)
+    check_guest(facts, instance.wishes)
     check_records(context, facts)
-    wishes = disk_wishes(request)
-    move = Move(source, request.mode, request.host, disks=wishes, kind=request.kind)
-    selection = select_hosts(context, facts, move, enough)
+    move = Move(
+        source,
+        request.mode,
+        request.host,
+        disks=disk_wishes(request),
+        kind=request.kind,
+        wishes=instance.wishes,
+    )
+    selection = select_hosts(context, facts, move, enough, candidates)
     return _Case(request, instance, move, facts, selection, profile)
 
 

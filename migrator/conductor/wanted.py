@@ -31,22 +31,15 @@ class Move:
     migration_id: str | None = None
     """Whose own reservations do not count against it."""
     kind: Kind = Kind.LIVE
-
-
-def wishes_of(context: Context, instance_id: str) -> Wishes:
-    """What its operator wants; nothing of one that is not known yet."""
-    instance = context.stores.instances.get(instance_id)
-    return Wishes() if instance is None else instance.wishes
+    wishes: Wishes = field(default_factory=Wishes)
+    """What the operator wants of the instance's place."""
 
 
 def wanted_by(
-    context: Context,
-    facts: SourceFacts,
-    move: Move,
-    among: tuple[Wishes, Sequence[Candidate]],
+    context: Context, facts: SourceFacts, move: Move, candidates: Sequence[Candidate]
 ) -> Wanted:
     """Everything a host is judged by."""
-    wishes, candidates = among
+    wishes = move.wishes
     request = ResourceRequest(facts.vcpus, facts.memory_mib)
     source = next((each.host for each in candidates if each.host.name == move.source), None)
     if facts.spec is not None:

@@ -42,6 +42,17 @@ class SqlClaimStore:
             for claim in found
         ]
 
+    def of_hosts(self, names: Sequence[str] | None) -> Mapping[str, Sequence[Claim]]:
+        """host -> its claims, of ``names`` or of all; without the bytes they keep free in pools."""
+        query = select(*_CLAIM).join_from(claims, instances).order_by(claims.c.id)
+        if names is not None:
+            query = query.where(claims.c.host.in_(names))
+        found: dict[str, list[Claim]] = {}
+        with self._database.reader() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.host, []).append(claim_from(row))
+        return found
+
     def on_host(self, host: str) -> tuple[int, Sequence[Claim]]:
         """(claims generation, claims), as they were at one moment.
 

@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection
 from migrator.db.columns import database_now
 from migrator.db.effects import Effects
 from migrator.db.engine import Database
-from migrator.db.history import NEXT_EVENT, Entry, append
+from migrator.db.history import NEXT_EVENT, append
 from migrator.db.migration_rows import RETURNED, milestones
 from migrator.db.rows import AnyRow, migration_from
 from migrator.db.tables import migrations, todos
-from migrator.model import AddTodo, Migration, TodoKind
+from migrator.model import AddTodo, Migration, Tell, TodoKind
 from migrator.states import MigrationState, check_transition
 
 _WAITING = MigrationState.AWAITING_CONFIRM
@@ -40,7 +40,7 @@ def confirm(
         .values(next_try_at=database_now())
         .returning(todos.c.id)
     )
-    entry = Entry("action", f"confirmed by {by}", {"action": "confirm", "by": by})
+    entry = Tell("action", f"confirmed by {by}", {"action": "confirm", "by": by})
 
     def work(connection: Connection) -> Migration:
         row = _one(connection, locked)
@@ -76,7 +76,7 @@ def revert(
         reverting = migration_from(row)
         todo = AddTodo(TodoKind.REVERT, kept.host, kept.payload)
         Effects(database, connection, reverting, now()).apply([todo])
-        append(connection, row.id, row.event_seq, now(), Entry("state", why, facts))
+        append(connection, row.id, row.event_seq, now(), Tell("state", why, facts))
         return reverting
 
     return _or_none(database, work)

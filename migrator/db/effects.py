@@ -24,6 +24,7 @@ from migrator.errors import Transient
 from migrator.model import (
     AddTodo,
     ClaimPurpose,
+    DiskMode,
     DropClaim,
     Effect,
     HoldBytes,
@@ -31,7 +32,9 @@ from migrator.model import (
     MoveDisks,
     SwitchOwner,
     TakeClaim,
+    Tell,
 )
+from migrator.states import MigrationState
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Effects:
                     hold_bytes(self.database, self.connection, self.migration, effect)
                 case MoveDisks():
                     move_disks(self.connection, self.migration, effect)
-                case AddTodo():
+                case AddTodo() | Tell():
                     pass
         self.add_todos([effect for effect in effects if isinstance(effect, AddTodo)])
 
@@ -66,7 +69,7 @@ class Effects:
         drop = delete(claims).where(claims.c.migration_id == self.migration.id)
         if host is not None:
             drop = drop.where(claims.c.host == host)
-        if host is not None or self.migration.disks:
+        if _may_hold_bytes(self.migration):
             drop_bytes(self.connection, self.migration.id, host)
         dropped = self.connection.execute(drop.returning(claims.c.host)).scalars().all()
         bump_generations(self.connection, frozenset(dropped))
@@ -115,7 +118,7 @@ class Effects:
         size = self.connection.execute(
             owned.returning(instances.c.vcpus, instances.c.memory_mib)
         ).one()
-        if self.migration.disks:
+        if _may_hold_bytes(self.migration):
             drop_bytes(self.connection, self.migration.id)
         both = {effect.source, effect.destination}
         bump_generations(self.connection, both)
@@ -164,6 +167,12 @@ class Effects:
             for todo in wanted
         ]
         self.connection.execute(insert(todos).values(rows))
+
+
+def _may_hold_bytes(migration: Migration) -> bool:
+    """Only copies need room. One that is being placed anew does not say any more what it held."""
+    copies = any(move.mode is DiskMode.COPY for move in migration.disks)
+    return copies or migration.state is MigrationState.SCHEDULING
 
 
 def _in_lock_order(effects: Sequence[Effect]) -> Iterator[Effect]:

@@ -66,6 +66,8 @@ class Database:
         self.url = parse_url(url)
         self.statements = 0
         """SQL statements sent so far, BEGIN, COMMIT and PRAGMA apart; for tests and benchmarks."""
+        self.hear: Callable[[str], None] | None = None
+        """Is told every statement that counts, by the thread that sends it."""
         self._count_lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._now = now
@@ -202,6 +204,8 @@ class Database:
         if not statement.lstrip().upper().startswith(_UNCOUNTED):
             with self._count_lock:
                 self.statements += 1
+            if self.hear is not None:
+                self.hear(statement)
 
 
 def parse_url(url: str) -> URL:

@@ -1,8 +1,9 @@
 """Where a migration's flow keeps its steps: a persistence backend for taskflow.
 
-One row per step. A row's write and the comparison of the epoch are one statement: it locks the
-migration's row if that has the leader's epoch and touches nothing otherwise, so that a leader that
-was replaced can write nothing more. Every write is a transaction of its own.
+One row per step. Writing rows and comparing the epoch are one statement: it locks the migration's row
+if that has the leader's epoch and touches nothing otherwise, so that a leader that was replaced can
+write nothing more. Every write is a transaction of its own. The end of a step that is harmless to do
+again is written with the next one's.
 
 What is not kept, and why: a step's ``progress`` (two writes per step that nobody reads), that a step
 has begun (whoever resumes runs it again either way, and every step looks before it acts), and the
@@ -17,10 +18,10 @@ a pickled exception; :func:`error_of` gives our error back, also after it was st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, literal, select, union_all
 from sqlalchemy.engine import Connection as SqlConnection
 from taskflow import states
 from taskflow.persistence import base, models
@@ -45,6 +46,7 @@ _STORED = (
     "revert_failure",
     "meta",
 )
+_WRITTEN = ("position", "name", "uuid", *_STORED)
 _UNKEPT_META = frozenset({"progress", "progress_details"})
 
 
@@ -58,6 +60,18 @@ class FlowBackend(base.Backend):  # type: ignore[misc]  # taskflow has no types
     def flow_detail(self) -> models.FlowDetail:
         """What an engine resumes from; empty when the flow has not begun."""
         return self._connection.get_flow_details(self._connection.flow_uuid)
+
+    def new_flow(self) -> models.FlowDetail:
+        """The same of one that is known not to have begun."""
+        return models.FlowDetail(FLOW_NAME, self._connection.flow_uuid)
+
+    def write_later(self, step: str) -> None:
+        """The end of this step, when it ends well, is written with what is written next."""
+        self._connection.later.add(step)
+
+    def write_now(self) -> None:
+        """Whatever was put off. :raises Fenced: ``command.stale``."""
+        self._connection.write({})
 
     def get_connection(self) -> FlowConnection:
         return self._connection
@@ -74,6 +88,11 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         self._database = database
         self._lead = lead
         self._stored: dict[str, Columns] = {}
+        self._ids: dict[str, Columns] = {}
+        """Of each step, what never changes."""
+        self._unwritten: dict[str, Columns] = {}
+        self.later: set[str] = set()
+        """Steps whose ends are put off."""
 
     @property
     def backend(self) -> FlowBackend:
@@ -99,19 +118,13 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         if atom_detail.state == states.REVERT_FAILURE:
             # taskflow drops the results now; who tries the undo again needs them.
             columns["results"] = stored.get("results")
-        changed = {key: value for key, value in columns.items() if stored.get(key) != value}
-        begun = set(changed) == {"state"} and atom_detail.state == states.RUNNING
+        changed = {key for key, value in columns.items() if stored.get(key) != value}
+        begun = changed == {"state"} and atom_detail.state == states.RUNNING
         if changed and not begun:
-            fence = select(migrations.c.id).where(led(self._lead)).with_for_update()
-            write = (
-                update(migration_steps)
-                .where(migration_steps.c.migration_id.in_(fence), migration_steps.c.name == name)
-                .values(changed)
-            )
-            with self._database.writer() as connection:
-                if connection.execute(write).rowcount != 1:
-                    raise superseded(connection, self._lead, f"step {name} {atom_detail.state}")
-            self._stored[name] = columns
+            if atom_detail.state == states.SUCCESS and name in self.later:
+                self._unwritten[name] = columns
+            else:
+                self.write({name: columns})
         return atom_detail
 
     def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
@@ -120,23 +133,45 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         :raises Fenced: ``command.stale``.
         """
         new = [atom for atom in flow_detail if atom.name not in self._stored]
+        first = len(self._stored)
+        for offset, atom in enumerate(new):
+            self._ids[atom.name] = {"position": first + offset, "uuid": atom.uuid}
         if new:
-            first = len(self._stored)
-            rows = [
-                {
-                    "migration_id": self.flow_uuid,
-                    "position": first + offset,
-                    "name": atom.name,
-                    "uuid": atom.uuid,
-                    **_columns(atom),
-                }
-                for offset, atom in enumerate(new)
-            ]
-            with self._database.writer() as connection:
-                self._fence(connection, "a new flow")
-                connection.execute(insert(migration_steps).values(rows))
-            self._stored |= {atom.name: _columns(atom) for atom in new}
+            self.write({atom.name: _columns(atom) for atom in new})
         return flow_detail
+
+    def write(self, steps: Mapping[str, Columns]) -> None:
+        """These steps, and what was put off before them; one statement.
+
+        :raises Fenced: ``command.stale``.
+        """
+        rows = {**self._unwritten, **steps}
+        if not rows:
+            return
+        write = self._upsert([{"name": name, **self._ids[name], **rows[name]} for name in rows])
+        with self._database.writer() as connection:
+            if not connection.execute(write).first():
+                raise superseded(connection, self._lead, f"writing down {', '.join(rows)}")
+        self._stored |= rows
+        self._unwritten = {}
+
+    def _upsert(self, rows: Sequence[Columns]) -> Any:
+        """Reads the migration's row, which locks it, and makes nothing of it when that has another
+        leader's epoch."""
+        mine = select(migrations.c.id).where(led(self._lead)).with_for_update().cte("mine")
+        kinds = {column.name: column.type for column in migration_steps.columns}
+        picked = [
+            select(mine.c.id, *(literal(row[name], kinds[name]) for name in _WRITTEN)).where(
+                mine.c.id.is_not(None)
+            )
+            for row in rows
+        ]
+        add = self._database.insert(migration_steps)
+        add = add.from_select(["migration_id", *_WRITTEN], union_all(*picked))
+        changes = {name: add.excluded[name] for name in _STORED}
+        return add.on_conflict_do_update(
+            index_elements=["migration_id", "name"], set_=changes
+        ).returning(migration_steps.c.name)
 
     def clear_all(self) -> None:
         """Forget every step, for a flow that begins anew.
@@ -147,7 +182,7 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         with self._database.writer() as connection:
             self._fence(connection, "clearing the flow")
             connection.execute(delete(migration_steps).where(mine))
-        self._stored = {}
+        self._stored, self._unwritten = {}, {}
 
     def _fence(self, connection: SqlConnection, what: str) -> None:
         lock = select(migrations.c.id).where(led(self._lead)).with_for_update()
@@ -164,6 +199,7 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         flow = models.FlowDetail(FLOW_NAME, fd_uuid)
         for row in rows:
             self._stored[row.name] = {key: row._mapping[key] for key in _STORED}
+            self._ids[row.name] = {"position": row.position, "uuid": row.uuid}
             flow.add(_atom(row._mapping))
         return flow
 

@@ -7,7 +7,9 @@ is stored stands in its host's row; whatever writes a sighting compares it in th
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from typing import Any
+
+from sqlalchemy import Select, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.conductor.ports import Heard
@@ -38,7 +40,7 @@ def hear(connection: Connection, host: str, heard: Heard) -> None:
     )
 
 
-def nothing_newer(connection: Connection, host: str, since: int) -> bool:
-    """Word ``since`` is still the newest; the host's row is locked, so that it stays so."""
-    row = select(hosts.c.inventory_generation).where(hosts.c.name == host).with_for_update()
-    return connection.execute(row).scalar() == since
+def nothing_newer(host: str, since: int) -> Select[Any]:
+    """The host's name, if word ``since`` is still the newest; its row is locked, so that it stays so."""
+    newest = hosts.c.name == host, hosts.c.inventory_generation == since
+    return select(hosts.c.name).where(*newest).with_for_update()

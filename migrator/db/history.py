@@ -7,8 +7,7 @@ misses one that is committed late.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,24 +16,28 @@ from sqlalchemy.engine import Connection
 
 from migrator.db.rows import to_column
 from migrator.db.tables import migration_events, migrations
-
-NEXT_EVENT = {"event_seq": migrations.c.event_seq + 1}
-"""Among the values of the UPDATE that an event tells of."""
+from migrator.model import Effect, Tell
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line to be: ``kind`` is one of those of :class:`migrator.model.MigrationEvent`."""
+def next_events(count: int) -> dict[str, Any]:
+    """Among the values of the UPDATE that so many events tell of."""
+    return {"event_seq": migrations.c.event_seq + count} if count else {}
 
-    kind: str
-    text: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+
+NEXT_EVENT = next_events(1)
+
+
+def told(effects: Iterable[Effect]) -> Sequence[Tell]:
+    """Those effects that are lines of the history."""
+    return [effect for effect in effects if isinstance(effect, Tell)]
 
 
 def append(
-    connection: Connection, migration_id: str, last_seq: int, at: datetime, *entries: Entry
+    connection: Connection, migration_id: str, last_seq: int, at: datetime, *entries: Tell
 ) -> None:
     """Write entries of which the last one has number ``last_seq``; one statement."""
+    if not entries:
+        return
     first = last_seq - len(entries) + 1
     rows = [
         {

@@ -36,9 +36,13 @@ class SqlHostStore:
         known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
         self._marks = select(*known, alive).order_by(hosts.c.name)
         grown = func.sum(hosts.c.revision), func.sum(hosts.c.claims_generation)
-        self._counted = select(func.count(), *grown).select_from(hosts)
-        silent = select(hosts.c.name, hosts.c.why_down).where(alive.is_(false()))
-        self._silent = silent.order_by(hosts.c.name)
+        counted = select(func.count(), *grown).select_from(hosts).subquery("counted")
+        silent = select(hosts.c.name, hosts.c.why_down).where(alive.is_(false())).subquery("silent")
+        self._fleet_mark = (
+            select(counted, silent)
+            .select_from(counted.outerjoin(silent, true()))
+            .order_by(silent.c.name)
+        )
 
     def register(self, name: str, addresses: HostAddresses) -> None:
         """Make the host known (enabled), or update its addresses."""
@@ -83,10 +87,13 @@ class SqlHostStore:
                 raise _unknown(connection, name)
             return host
 
-    def list(self) -> Sequence[Host]:
-        """By name."""
+    def list(self, names: Sequence[str] | None = None) -> Sequence[Host]:
+        """By name; all of them, or those of ``names`` that there are."""
+        query = self._select.order_by(hosts.c.name)
+        if names is not None:
+            query = query.where(hosts.c.name.in_(filter(storable, names)))
         with self._database.reader() as connection:
-            rows = connection.execute(self._select.order_by(hosts.c.name))
+            rows = connection.execute(query)
             return [host_from(row) for row in rows]
 
     def set_state(self, name: str, state: HostState) -> Host:
@@ -104,8 +111,7 @@ class SqlHostStore:
         """Equal to an earlier one only if no host's mark has changed since: revisions and generations
         only grow, and hosts are never forgotten."""
         with self._database.reader() as connection:
-            counted = connection.execute(self._counted).one()
-            return tuple(counted), tuple(map(tuple, connection.execute(self._silent)))
+            return tuple(map(tuple, connection.execute(self._fleet_mark)))
 
     def marks(self) -> Sequence[HostMark]:
         """Of every host, by name: cheap enough to ask for before every decision."""

@@ -8,15 +8,28 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Exists, Select, Text, and_, case, cast, delete, exists, or_, select, update
+from sqlalchemy import (
+    Exists,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
-from migrator.conductor.ports import Heard
+from migrator.conductor.ports import Heard, Word
 from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
 from migrator.db.hearing import hear, nothing_newer
 from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
-from migrator.db.tables import claims, group_marks, instances, migrations, sightings
+from migrator.db.tables import claims, group_marks, hosts, instances, migrations, sightings
 from migrator.errors import Refused
 from migrator.model import (
     ClaimPurpose,
@@ -81,6 +94,21 @@ class SqlInstanceStore:
 
     # -- sightings
 
+    def word_of(self, host: str, instance_id: str) -> Word:
+        """The last that was heard of the host's agent, and what its inventory says of this one."""
+        here = and_(sightings.c.host == hosts.c.name, sightings.c.instance_id == instance_id)
+        query = (
+            select(hosts.c.inventory_generation, sightings.c.summary)
+            .select_from(hosts.outerjoin(sightings, here))
+            .where(hosts.c.name == host)
+        )
+        with self._database.reader() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return Word(0, None)
+        said = None if row.summary is None else msgspec.convert(row.summary, DomainSummary)
+        return Word(row.inventory_generation, said)
+
     def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
         """host -> what that host's inventory last said of it."""
         query = select(sightings.c.host, sightings.c.summary).where(
@@ -137,22 +165,26 @@ class SqlInstanceStore:
         self, host: str, instance_id: str, domain: DomainSummary | None, since: int
     ) -> bool:
         """The same of a conductor's own look; nothing once a newer word has been heard."""
-        write = self._one_sighting(host, instance_id, domain)
+        write = self._one_sighting(host, instance_id, domain, since)
+        return self._database.write(lambda c: c.execute(write).first() is not None)
 
-        def work(connection: Connection) -> bool:
-            return (
-                nothing_newer(connection, host, since)
-                and connection.execute(write).first() is not None
-            )
-
-        return self._database.write(work)
-
-    def _one_sighting(self, host: str, instance_id: str, domain: DomainSummary | None) -> Any:
+    def _one_sighting(
+        self, host: str, instance_id: str, domain: DomainSummary | None, since: int | None = None
+    ) -> Any:
+        """:param since: nothing when a newer word than that has been heard."""
         if domain is None:
-            here = sightings.c.host == host, sightings.c.instance_id == instance_id
+            here = [sightings.c.host == host, sightings.c.instance_id == instance_id]
+            if since is not None:
+                here.append(sightings.c.host.in_(nothing_newer(host, since)))
             return delete(sightings).where(*here).returning(sightings.c.host)
         seen = {"host": host, "instance_id": instance_id, "summary": to_column(domain)}
-        insert = self._database.insert(sightings).values(seen)
+        insert = self._database.insert(sightings)
+        if since is None:
+            insert = insert.values(seen)
+        else:
+            values = [literal(seen[name], sightings.c[name].type) for name in seen]
+            picked = nothing_newer(host, since).with_only_columns(*values)
+            insert = insert.from_select(list(seen), picked)
         new = insert.excluded.summary
         return insert.on_conflict_do_update(
             index_elements=["host", "instance_id"],
@@ -191,8 +223,7 @@ class SqlInstanceStore:
 
         def work(connection: Connection) -> None:
             connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=kept))
-            if not connection.execute(select(moving)).scalar():
-                self._keep_use_claim(connection, instance, use_claim, held)
+            self._keep_use_claim(connection, instance, use_claim, held)
 
         self._database.write(work)
 
@@ -233,19 +264,23 @@ class SqlInstanceStore:
         """The parts of its host that it was seen to have become its claim's, unless it is moving."""
 
         def work(connection: Connection) -> None:
-            if not connection.execute(select(_moving(instance))).scalar():
-                self._keep_use_claim(connection, instance, True, held)
+            self._keep_use_claim(connection, instance, True, held)
 
         self._database.write(work)
 
     def _keep_use_claim(
         self, connection: Connection, instance: Instance, wanted: bool, held: Placement | None
     ) -> None:
-        mine = claims.c.instance_id == instance.id, claims.c.purpose == ClaimPurpose.USE
+        """Nothing while it moves."""
+        found = connection.execute(_use_claims(instance)).all()
+        if found[0].moving:
+            return
         owner = instance.host if wanted else None
         touched: set[str] = set()
         fits = False
-        for row in connection.execute(select(claims).where(*mine)).all():
+        for row in found:
+            if row.id is None:
+                continue
             if row.host != owner:
                 connection.execute(delete(claims).where(claims.c.id == row.id))
                 touched.add(row.host)
@@ -312,6 +347,13 @@ def _moving(instance: Instance) -> Exists:
     """Whether a migration of it is unfinished."""
     unfinished = migrations.c.instance_id == instance.id, migrations.c.finished_at.is_(None)
     return exists().where(*unfinished).correlate(None)
+
+
+def _use_claims(instance: Instance) -> Select[Any]:
+    """Its ``use`` claims, each with whether it is moving; without any one row that says only that."""
+    one = select(_moving(instance).label("moving")).subquery("one")
+    mine = and_(claims.c.instance_id == instance.id, claims.c.purpose == ClaimPurpose.USE)
+    return select(one.c.moving, *claims.columns).select_from(one.outerjoin(claims, mine))
 
 
 def _as_id(name_or_id: str) -> str:

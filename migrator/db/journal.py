@@ -24,12 +24,12 @@ from migrator.db.effects import Effects
 from migrator.db.engine import Database
 from migrator.db.fencing import led, superseded
 from migrator.db.flow_persistence import FlowBackend
-from migrator.db.history import NEXT_EVENT, Entry, append
+from migrator.db.history import NEXT_EVENT, append, next_events, told
 from migrator.db.migration_rows import MIGRATION, RETURNED, milestones
 from migrator.db.migration_store import led_by_nobody_but, unknown_migration
 from migrator.db.rows import AnyRow, change_columns, migration_from, to_column
 from migrator.db.tables import migrations
-from migrator.model import ActionRecord, Effect, ForceMethod, Migration, Todo, Tuning
+from migrator.model import ActionRecord, Effect, ForceMethod, Migration, Tell, Todo, Tuning
 from migrator.states import MigrationState, check_transition
 
 _TOLD = {"destination", "error_code"}
@@ -51,9 +51,9 @@ class SqlJournal:
         self._database = database
         self._now = now
 
-    def submit(self, migration: Migration) -> Migration:
-        """Insert it as ``queued``, with its first event."""
-        return submission.submit(self._database, migration, self._now())
+    def submit(self, migration: Migration, told: Sequence[Tell] = ()) -> Migration:
+        """Insert it as ``queued``, with its first events."""
+        return submission.submit(self._database, migration, told, self._now())
 
     # -- leading
 
@@ -86,7 +86,7 @@ class SqlJournal:
             if led.epoch == FIRST_EPOCH:
                 return led
             facts = {"leader": leader, "epoch": led.epoch}
-            self._append(connection, row, Entry("observed", f"taken up by {leader}", facts))
+            self._append(connection, row, Tell("observed", f"taken up by {leader}", facts))
             return led
 
         led = self._database.write(work)
@@ -114,29 +114,32 @@ class SqlJournal:
         write = (
             update(migrations)
             .where(led(lead), migrations.c.state == old.value)
-            .values(state=new.value, **columns, **NEXT_EVENT)
+            .values(state=new.value, **columns, **next_events(1 + len(told(effects))))
             .returning(*RETURNED)
         )
-        told: dict[str, Any] = {name: columns[name] for name in _TOLD & columns.keys()}
-        entry = Entry("state", why, {"from": old.value, "to": new.value, **told})
+        facts: dict[str, Any] = {name: columns[name] for name in _TOLD & columns.keys()}
+        entry = Tell("state", why, {"from": old.value, "to": new.value, **facts})
 
         def work(connection: Connection) -> Migration:
             row = self._fenced(connection, lead, write, f"{old} -> {new}")
             moved = migration_from(row)
             Effects(self._database, connection, moved, self._now()).apply(effects)
-            self._append(connection, row, entry)
+            self._append(connection, row, *told(effects), entry)
             return moved
 
         return self._database.write(work)
 
     def update(self, lead: Lead, effects: Sequence[Effect] = (), **changes: Any) -> Migration:
         """Change fields that are not the state, with effects, fenced by the epoch."""
-        columns = change_columns(changes) or {"epoch": lead.epoch}
+        entries = told(effects)
+        columns = change_columns(changes) | next_events(len(entries)) or {"epoch": lead.epoch}
         write = update(migrations).where(led(lead)).values(columns).returning(*RETURNED)
 
         def work(connection: Connection) -> Migration:
-            updated = migration_from(self._fenced(connection, lead, write, "an update"))
+            row = self._fenced(connection, lead, write, "an update")
+            updated = migration_from(row)
             Effects(self._database, connection, updated, self._now()).apply(effects)
+            self._append(connection, row, *entries)
             return updated
 
         return self._database.write(work)
@@ -164,7 +167,7 @@ class SqlJournal:
             .returning(*RETURNED)
         )
         facts = {"from": old.value, "to": new.value, "by": by}
-        entry = Entry("state", f"aborted by {by} while it was queued", facts)
+        entry = Tell("state", f"aborted by {by} while it was queued", facts)
         return self._write_and_tell(write, entry)
 
     def ask_abort(self, migration_id: str, by: str) -> Migration:
@@ -182,7 +185,7 @@ class SqlJournal:
             .values(abort_by=by, **NEXT_EVENT)
             .returning(*RETURNED)
         )
-        entry = Entry("action", f"{by} asked for an abort", {"action": "abort", "by": by})
+        entry = Tell("action", f"{by} asked for an abort", {"action": "abort", "by": by})
         asked = self._write_and_tell(write, entry)
         return asked or self._read(migration_id)
 
@@ -204,7 +207,7 @@ class SqlJournal:
         )
         text = f"{by} asked for it to be brought to its end (method {method})"
         facts = {"action": "force_complete", "method": method.value, "by": by}
-        asked = self._write_and_tell(write, Entry("action", text, facts))
+        asked = self._write_and_tell(write, Tell("action", text, facts))
         return asked or self._read(migration_id)
 
     def ask_tuning(self, migration_id: str, tuning: Tuning, by: str) -> Migration:
@@ -221,7 +224,7 @@ class SqlJournal:
             values = {"tuning": to_column(grown), **NEXT_EVENT}
             write = update(migrations).where(*unfinished).values(values).returning(*RETURNED)
             row = connection.execute(write).one()
-            self._append(connection, row, Entry("action", f"{by} set other limits", facts))
+            self._append(connection, row, Tell("action", f"{by} set other limits", facts))
             return migration_from(row)
 
         return self._database.write(work) or self._read(migration_id)
@@ -231,7 +234,7 @@ class SqlJournal:
     ) -> None:
         """Append one event; nothing for an unknown migration."""
         count = update(migrations).where(migrations.c.id == migration_id).values(NEXT_EVENT)
-        self._write_and_tell(count.returning(*RETURNED), Entry(kind, text, facts or {}))
+        self._write_and_tell(count.returning(*RETURNED), Tell(kind, text, facts or {}))
 
     def record_action(self, migration_id: str, action: ActionRecord) -> None:
         """Append to the migration's ``actions``, and an event that tells of it."""
@@ -246,18 +249,24 @@ class SqlJournal:
                 grown = {"actions": [*actions, to_column(action)], **NEXT_EVENT}
                 write = update(migrations).where(mine).values(grown).returning(*RETURNED)
                 row = connection.execute(write).one()
-                self._append(connection, row, Entry("action", text, to_column(action)))
+                self._append(connection, row, Tell("action", text, to_column(action)))
 
         self._database.write(work)
 
     # -- to-dos
 
     def finish_todo(
-        self, todo: Todo, effects: Sequence[Effect] = (), **changes: Any
+        self,
+        todo: Todo,
+        effects: Sequence[Effect] = (),
+        *,
+        before: Sequence[Todo] = (),
+        **changes: Any,
     ) -> Migration | None:
-        """Mark it done; with the last one of a ``switched`` migration that is ``completed``, and
-        whatever it still claims is released."""
-        return todo_work.finish(self._database, self._now, todo, effects, changes)
+        """Mark it done, and those ``before`` it; with the last one of a ``switched`` migration that is
+        ``completed``, and whatever it still claims is released."""
+        done = todo_work.Done(todo, effects, changes, before)
+        return todo_work.finish(self._database, self._now, done)
 
     def postpone_todo(self, todo: Todo, error: str, delay_s: float, attention: str | None) -> None:
         """Due again after ``delay_s``. Only an error that is new makes an event: a host may be away
@@ -279,7 +288,7 @@ class SqlJournal:
 
     # -- writing
 
-    def _write_and_tell(self, write: Any, entry: Entry) -> Migration | None:
+    def _write_and_tell(self, write: Any, entry: Tell) -> Migration | None:
         def work(connection: Connection) -> Migration | None:
             row = connection.execute(write).first()
             if row is None:
@@ -289,7 +298,7 @@ class SqlJournal:
 
         return self._database.write(work)
 
-    def _append(self, connection: Connection, row: AnyRow, *entries: Entry) -> None:
+    def _append(self, connection: Connection, row: AnyRow, *entries: Tell) -> None:
         append(connection, row.id, row.event_seq, self._now(), *entries)
 
     def _fenced(self, connection: Connection, lead: Lead, write: Any, what: str) -> AnyRow:

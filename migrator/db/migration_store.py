@@ -134,13 +134,9 @@ class SqlMigrationStore:
             .order_by(todos.c.id)
             .limit(DUE_AT_ONCE)
         )
-        with self._database.reader() as connection:
-            due = connection.execute(query).scalars().all()
-        if not due:
-            return []
         take = (
             update(todos)
-            .where(todos.c.id.in_(due), todos.c.done.is_(False), ready)
+            .where(todos.c.id.in_(query), todos.c.done.is_(False), ready)
             .values(worker=worker, worker_until=database_now(self._todo_lease_s))
             .returning(*TODO)
         )

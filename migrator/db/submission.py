@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import insert, select
@@ -10,18 +11,18 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from migrator.db.engine import Database
-from migrator.db.history import Entry, append
+from migrator.db.history import append
 from migrator.db.migration_rows import MIGRATION
 from migrator.db.rows import migration_from, to_columns
 from migrator.db.tables import instances, migrations
 from migrator.errors import Broken, Refused
-from migrator.model import Migration
+from migrator.model import Migration, Tell
 from migrator.states import MigrationState
 
-_FIRST = 1
 
-
-def submit(database: Database, migration: Migration, now: datetime) -> Migration:
+def submit(
+    database: Database, migration: Migration, told: Sequence[Tell], now: datetime
+) -> Migration:
     """Insert it, or find out which rule of the tables it met."""
     queued = dataclasses.replace(
         migration, state=MigrationState.QUEUED, epoch=0, leader=None, abort_by=None
@@ -29,12 +30,12 @@ def submit(database: Database, migration: Migration, now: datetime) -> Migration
 
     def work(connection: Connection) -> Migration:
         columns = to_columns(queued)
-        connection.execute(insert(migrations).values(**columns, event_seq=_FIRST))
+        connection.execute(insert(migrations).values(**columns, event_seq=len(told) + 1))
         facts = {"to": queued.state.value, "mode": queued.mode.value, "host": queued.requested_host}
         text = "accepted and queued"
         if queued.force_reason is not None:
             text += f", forced: {queued.force_reason}"
-        append(connection, queued.id, _FIRST, now, Entry("state", text, facts))
+        append(connection, queued.id, len(told) + 1, now, Tell("state", text, facts), *told)
         return queued
 
     try:

@@ -74,4 +74,13 @@ class MoveDisks:
     disks: tuple[DiskMove, ...]
 
 
-Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo | HoldBytes | MoveDisks
+@dataclass(frozen=True)
+class Tell:
+    """A line of the history; ``kind`` is one of those of :class:`migrator.model.MigrationEvent`."""
+
+    kind: str
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Effect = TakeClaim | DropClaim | SwitchOwner | AddTodo | HoldBytes | MoveDisks | Tell

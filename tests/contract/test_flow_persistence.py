@@ -294,8 +294,8 @@ def test_a_successful_step_costs_one_statement(world: World) -> None:
     before = world.database.statements
     run(world.stores.journal.flow_backend(lead), [], succeed)
     spent = world.database.statements - before
-    # One to load, two to begin, and per step its result.
-    assert spent == 3 + len(STEPS)
+    # One to load, one to begin, and per step its result.
+    assert spent == 2 + len(STEPS)
 
 
 def test_a_flow_begins_anew_once_its_steps_are_forgotten(world: World) -> None:

@@ -71,6 +71,7 @@ class AwaitTransfer(Step):
 
     name = "await_transfer"
     abortable = False
+    telling = True
     needs = ("describe_source", "place", "prepare_destination", "render", "start_transfer")
 
     def __init__(self) -> None:

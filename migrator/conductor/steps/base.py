@@ -21,6 +21,14 @@ class Step:
     abortable: ClassVar[bool] = True
     """An abort asked for before it begins is obeyed there; False where it has its own way with it."""
 
+    telling: ClassVar[bool] = False
+    """What it did is in the migration's own record: its end is not written down by itself."""
+
+    def harmless(self, results: Results) -> bool:
+        """Whether it changes nothing anywhere. Such a step is not written down by itself: after a crash
+        it is done again, whatever the migration has come to since."""
+        return False
+
     def execute(self, run: Run, results: Results) -> Result:
         """Do it, or find it done."""
         raise NotImplementedError

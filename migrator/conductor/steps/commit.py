@@ -33,6 +33,7 @@ class Commit(Step):
 
     name = "commit"
     abortable = False
+    telling = True
     needs = ("describe_source", "place", "await_transfer")
 
     def execute(self, run: Run, results: Results) -> Result:

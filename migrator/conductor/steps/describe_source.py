@@ -16,12 +16,15 @@ class DescribeSource(Step):
 
     name = "describe_source"
 
+    def harmless(self, results: Results) -> bool:
+        return True
+
     def execute(self, run: Run, results: Results) -> Result:
         migration = run.migration
         facts = run.persist(
             lambda: describe(run.context, run.source, migration.instance_id, migration.kind)
         )
-        check_guest(run.context, facts)
+        check_guest(facts, run.wishes())
         keep_records(run.context, facts)
         for disk in facts.disks:
             if disk.header is not None:

@@ -26,6 +26,10 @@ class DetachDevices(Step):
     name = "detach_devices"
     needs = ("describe_source", "place")
 
+    def harmless(self, results: Results) -> bool:
+        """When there is nothing to detach."""
+        return not msgspec.convert(results["place"], Placed).detach
+
     def execute(self, run: Run, results: Results) -> Result:
         placed = msgspec.convert(results["place"], Placed)
         if not placed.detach:
@@ -45,7 +49,7 @@ class DetachDevices(Step):
         head = run.head(run.source, f"{self.name}-undo", UNDO_DEADLINE_S)
         ask = run.context.agents.attach_devices
         stores = run.context.stores
-        since = stores.hosts.get(run.source).inventory_generation
+        since = stores.instances.word_of(run.source, run.migration.instance_id).number
         try:
             given = send(run.source, ask, AttachDevices(**head, devices=devices))
         except Transient as away:

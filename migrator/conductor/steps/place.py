@@ -31,6 +31,7 @@ from migrator.model import (
     Host,
     HostAddresses,
     Kind,
+    MeansVerdict,
     Placement,
     Refusal,
 )
@@ -60,6 +61,8 @@ class Placed(msgspec.Struct, frozen=True):
     disks: list[DiskMove] = msgspec.field(default_factory=list)
     write_rates: dict[str, float] = msgspec.field(default_factory=dict)
     """target -> bytes/s the guest was seen to write."""
+    means: list[MeansVerdict] = msgspec.field(default_factory=list)
+    """What the hosts and the guest allow."""
 
     @property
     def created(self) -> list[PlannedVolume]:
@@ -102,11 +105,11 @@ class Place(Step):
             if not checked.refusals:
                 checked = self._keep_room(run, checked)
             if not checked.refusals:
-                source = run.context.stores.hosts.get(run.source)
-                let_go = to_let_go(run.context, facts)
-                if migration.kind is Kind.LIVE:
-                    _tell_means(run, facts, judged, checked)
-                return _placed(source, judged, checked, let_go)
+                source = run.context.candidates.known(run.source)
+                placed = _placed(source, judged, checked)
+                let_go = sorted(to_let_go(facts, move.wishes))
+                means = _means(run, facts, judged, checked)
+                return pack(msgspec.structs.replace(placed, detach=let_go, means=means))
             tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
             self._release(run, f"{checked.host} refused: {why}")
@@ -117,19 +120,19 @@ class Place(Step):
             run.update([DropClaim(destination)])
 
     def _keep_room(self, run: Run, checked: Checked) -> Checked:
-        """Write down what becomes of each disk before anything is made, and hold the bytes for it."""
+        """Hold the bytes for its copies, and say what becomes of its disks."""
         plan = checked.disks.plan
-        if not plan.moves:
-            return checked
         held = HoldBytes(checked.host, plan.bytes_by_pool, checked.disks.room)
         try:
-            run.update([held] if held.pools else [], disks=plan.moves)
+            if held.pools:
+                # What is held is found by what is planned, so both are written at once.
+                run.update([held], disks=plan.moves)
         except Transient as conflict:
             if conflict.code != "claim.conflict":
                 raise
             return _unclaimed(checked.host, conflict)
         for move in copied(plan.moves):
-            run.note("step", told_move(move), **view_of_move(move))
+            run.tell("step", told_move(move), **view_of_move(move))
         return checked
 
     def _pause(self, run: Run, conflicts: int) -> None:
@@ -168,33 +171,33 @@ def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
         disks=disk_wishes(migration),
         migration_id=migration.id,
         kind=migration.kind,
+        wishes=run.wishes(),
     )
-
-
-def _tell_means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) -> None:
-    """What the two hosts and the guest allow, for the plan and for whoever asks why later."""
-    copies = bool(copied(checked.disks.plan.moves))
-    means = means_of(run.context, facts, judged.candidate.host, copies)
-    if means != run.migration.means:
-        run.update(means=means)
-        run.note("step", "; ".join(map(str, means)), means=[str(each) for each in means])
 
 
 def _unclaimed(host: str, conflict: Transient) -> Checked:
     return Checked(host, (Refusal("claim", conflict.code, conflict.message, conflict.facts),))
 
 
-def _placed(source: Host, judged: Judged, checked: Checked, let_go: frozenset[str]) -> Result:
-    return pack(
-        Placed(
-            source=source.addresses,
-            destination=judged.candidate.host.addresses,
-            needs_unsafe=checked.disks.plan.needs_unsafe,
-            pools=list(checked.disks.plan.pools),
-            volumes=[list(volume) for volume in checked.disks.plan.volumes],
-            disks=list(checked.disks.plan.moves),
-            write_rates=dict(checked.disks.write_rates),
-            placement=judged.placement,
-            detach=sorted(let_go),
-        )
+def _means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) -> list[MeansVerdict]:
+    """What the two hosts and the guest allow, for the plan and for whoever asks why later."""
+    if run.migration.kind is not Kind.LIVE:
+        return []
+    copies = bool(copied(checked.disks.plan.moves))
+    means = means_of(run.context, facts, judged.candidate.host, copies)
+    if means != run.migration.means:
+        run.tell("step", "; ".join(map(str, means)), means=[str(each) for each in means])
+    return list(means)
+
+
+def _placed(source: Host, judged: Judged, checked: Checked) -> Placed:
+    return Placed(
+        source=source.addresses,
+        destination=judged.candidate.host.addresses,
+        needs_unsafe=checked.disks.plan.needs_unsafe,
+        pools=list(checked.disks.plan.pools),
+        volumes=[list(volume) for volume in checked.disks.plan.volumes],
+        disks=list(checked.disks.plan.moves),
+        write_rates=dict(checked.disks.write_rates),
+        placement=judged.placement,
     )

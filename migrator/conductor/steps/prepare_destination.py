@@ -32,11 +32,16 @@ class PrepareDestination(Step):
     needs = ("describe_source", "place")
 
     def execute(self, run: Run, results: Results) -> Result:
-        if run.migration.state is MigrationState.CLAIMED:
-            run.move(MigrationState.PREPARING, f"{run.destination} makes ready")
         facts = msgspec.convert(results["describe_source"], SourceFacts)
         placed = msgspec.convert(results["place"], Placed)
         host = run.destination
+        if run.migration.state is MigrationState.CLAIMED:
+            run.move(
+                MigrationState.PREPARING,
+                f"{host} makes ready",
+                disks=tuple(placed.disks),
+                means=tuple(placed.means) or run.migration.means,
+            )
         request = Ask(
             **run.head(host, self.name, DEADLINE_S),
             name=facts.name,

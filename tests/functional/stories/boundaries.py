@@ -112,7 +112,8 @@ class _Journal:
         return after
 
     def finish_todo(self, todo: Todo, *rest: Any, **changes: Any) -> Any:
-        self._gate.pass_by(finished(todo.kind))
+        for each in (*changes.get("before", ()), todo):
+            self._gate.pass_by(finished(each.kind))
         return self._journal.finish_todo(todo, *rest, **changes)
 
 

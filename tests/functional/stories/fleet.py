@@ -58,8 +58,10 @@ class ServiceUnderTest:
         hosts: int = 2,
         settings: ConductorSettings | None = None,
         todo_lease_s: float = TODO_LEASE_S,
+        heartbeat_s: float = 0.5,
     ) -> None:
         self.bus = bus
+        self._heartbeat_s = heartbeat_s
         self.clock = SystemClock()
         self.concurrency = Threads()
         self.fleet = FakeFleet(self.clock, self.concurrency, timing=FAST)
@@ -117,7 +119,9 @@ class ServiceUnderTest:
         self.conductor.stop()
 
     def start_agent(self, name: str) -> None:
-        settings = AgentSettings(name, addresses(name), encryption="off", heartbeat_s=0.5)
+        settings = AgentSettings(
+            name, addresses(name), encryption="off", heartbeat_s=self._heartbeat_s
+        )
         agent = Agent(
             self.fleet.hosts[name],
             self.clock,

@@ -80,7 +80,7 @@ class BusyRun:
 def test_a_failed_step_rolls_back_once_the_database_is_there(busy: int) -> None:
     run: Any = BusyRun(busy)
     with pytest.raises(Transient) as caught:
-        _StepTask(Unanswered(), run).execute()
+        _StepTask(Unanswered(), run, SimpleNamespace(write_now=lambda: None)).execute()
     assert caught.value is AWAY
     assert run.migration.state is MigrationState.ROLLING_BACK
 
