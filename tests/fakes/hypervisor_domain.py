@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -168,19 +169,19 @@ class FakeDomain:
 
     @property
     def vcpus(self) -> int:
-        return int(ElementTree.fromstring(self.xml).findtext("vcpu", "1"))
+        return _size(self.xml)[0]
 
     @property
     def memory_mib(self) -> int:
-        return int(ElementTree.fromstring(self.xml).findtext("memory", "0")) // 1024
+        return _size(self.xml)[1]
 
     @property
     def disks(self) -> tuple[DiskFacts, ...]:
-        return disk_facts(self.xml)
+        return _disks(self.xml)
 
     @property
     def mark(self) -> AttemptMark | None:
-        return parse_mark(self.xml)
+        return _mark(self.xml)
 
     def set_mark(self, mark: AttemptMark | None) -> None:
         """Write or remove the mark, live and persistent."""
@@ -188,6 +189,26 @@ class FakeDomain:
             self.live_xml = _with_mark(self.live_xml, mark)
         if self.inactive_xml is not None:
             self.inactive_xml = _with_mark(self.inactive_xml, mark)
+
+
+# The same few documents are asked for the same things all the time.
+
+
+@functools.lru_cache(maxsize=256)
+def _size(xml: str) -> tuple[int, int]:
+    """vCPUs, and memory in MiB."""
+    root = ElementTree.fromstring(xml)
+    return int(root.findtext("vcpu", "1")), int(root.findtext("memory", "0")) // 1024
+
+
+@functools.lru_cache(maxsize=256)
+def _disks(xml: str) -> tuple[DiskFacts, ...]:
+    return disk_facts(xml)
+
+
+@functools.lru_cache(maxsize=256)
+def _mark(xml: str) -> AttemptMark | None:
+    return parse_mark(xml)
 
 
 def _with_mark(xml: str, mark: AttemptMark | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,7 +33,9 @@ from migrator.model import (
     HostTopology,
     Machines,
     PciDevice,
+    Placement,
     Reason,
+    RequestSpec,
     VolumeCopy,
 )
 from tests.fakes.hypervisor_domain import FakeDomain, FakeGuest
@@ -53,6 +56,13 @@ def one_cell(cpus: int, memory_mib: int) -> HostTopology:
         dedicated_cpus=every,
         shared_cpus=every,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _asks(xml: str) -> tuple[Placement, RequestSpec]:
+    """What a guest has of its host, and what it asks for."""
+    has = held(xml)
+    return has, requested(xml, has)
 
 
 def without_device(domain_xml: str, device_xml: str) -> str:
@@ -294,7 +304,7 @@ class FakeHost:
 
     def _summary(self, domain: FakeDomain) -> DomainSummary:
         transfer = domain.transfer
-        has = held(domain.xml)
+        has, spec = _asks(domain.xml)
         return DomainSummary(
             id=domain.id,
             name=domain.name,
@@ -305,5 +315,5 @@ class FakeHost:
             memory_mib=domain.memory_mib,
             incoming=transfer is not None and transfer.source is not self,
             held=has if domain.state in ACTIVE_STATES else None,
-            spec=requested(domain.xml, has),
+            spec=spec,
         )

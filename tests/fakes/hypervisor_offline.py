@@ -19,7 +19,9 @@ class FakeOffline(FakeHost):
         self._enter("shutdown")
         with self.fleet.lock:
             domain = self.domains.get(instance_id)
-            if domain is not None and domain.active and not self.deaf_guests:
+            hears = domain is not None and domain.active and domain.state is not DomainState.PAUSED
+            if hears and not self.deaf_guests:
+                assert domain is not None
                 self.end(domain, "shutdown")
 
     def start(self, instance_id: str) -> None:

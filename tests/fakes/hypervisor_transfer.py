@@ -176,8 +176,13 @@ class FakeTransfer:
 
     def _switch_if_it_can(self) -> None:
         """Post-copy was asked for, maybe before there was anything at the destination."""
-        if self._switch_soon and self.arriving is not None:
-            raise _SwitchNow
+        if not self._switch_soon or self.arriving is None:
+            return
+        if not self.domain.active:
+            raise _Interrupted(Signal.SOURCE_GONE)
+        if self.destination.find(self.domain.id) is not self.arriving:
+            raise _Interrupted(Signal.PEER_CLOSED)
+        raise _SwitchNow
 
     def _handle(self, signal: object) -> None:
         if signal in (None, Signal.LINK, Signal.PAUSE_POSTCOPY):

@@ -127,7 +127,9 @@ class AwaitTransfer(Step):
                 run.reread()
                 silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
                 split = run.migration.state in POSTCOPY_STATES
-                seen.look = hurry or bool(seen.away) or silent or split
+                # A loss may be seen before anybody heard that its memory was split.
+                doubt = bool(seen.away) or seen.rescue.lost_since is not None
+                seen.look = hurry or doubt or silent or split
         return None
 
     def _patience(self, run: Run, seen: _Seen, hurry: bool) -> float:
