@@ -13,8 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from tests.simulation.families import plan_of
 from tests.simulation.matrix import cases
-from tests.simulation.plan import Plan, random_plan
+from tests.simulation.plan import Plan
 from tests.simulation.run import run
 
 
@@ -26,13 +27,13 @@ def main() -> int:
     else:
         logging.disable(logging.CRITICAL)
     if asked.seed is not None:
-        return _replay(random_plan(asked.seed))
+        return _replay(plan_of(asked.seed))
     if asked.case is not None:
         return _replay(cases()[asked.case])
     if asked.cases is not None:
         return _sweep("case", _range(asked.cases), cases()[slice(*_range(asked.cases))])
     first, last = _range(asked.seeds)
-    return _sweep("seed", (first, last), [random_plan(seed) for seed in range(first, last)])
+    return _sweep("seed", (first, last), [plan_of(seed) for seed in range(first, last)])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,20 +7,28 @@ from typing import cast
 
 from migrator.conductor.rpcapi import ConductorClient
 from migrator.errors import MigratorError
-from migrator.messages import AbortMigration
+from migrator.messages import (
+    AbortMigration,
+    ConfirmMigration,
+    ForceComplete,
+    RescueMigration,
+    RevertMigration,
+)
 from migrator.model import Reason
 from migrator.rpc import Bus
 from tests.fakes.hypervisor import Signal
 from tests.simulation.hosts import EXECUTING, SimHost
 from tests.simulation.network import SimBus
 from tests.simulation.plan import ANY, Fault
-from tests.simulation.scheduler import Process
+from tests.simulation.scheduler import Process, SimClock
 from tests.simulation.world import World
 
 WITHOUT_LIBVIRT = frozenset({"guest_powers_off", "guest_crashes"})
 """What a guest does without asking its host's libvirt."""
 BLINK_S = 1.0
-"""A process that is killed is started again no sooner."""
+"""A process that is killed is started again no sooner; a person waits so long before asking again."""
+FORCES = 20
+"""Tries of an operator who wants a migration forced before it transfers anything."""
 
 
 class Faults:
@@ -209,19 +217,40 @@ class Faults:
         self._world.database.cut_next_commit = True
 
     def _abort(self) -> None:
+        self._say_to_all("abort", lambda c, each: c.abort(AbortMigration(id=each)), tries=1)
+
+    def _force(self) -> None:
+        def force(client: ConductorClient, migration_id: str) -> object:
+            return client.force_complete(ForceComplete(id=migration_id, method="postcopy"))
+
+        self._say_to_all("force", force, FORCES)
+
+    def _stall(self, fault: Fault) -> None:
+        fleet = self._world.fleet
+        self._act(fault, fleet.stall)
+        self._later(fault.seconds, lambda: self._act(fault, lambda: fleet.stall(False)))
+
+    def _say_to_all(
+        self, word: str, say: Callable[[ConductorClient, str], object], tries: int
+    ) -> None:
+        """Every migration that has been accepted is told so, until it agrees."""
         world = self._world
         client = ConductorClient(cast(Bus, SimBus(world.network, world.operator)))
 
         def work() -> None:
-            for migration_id in list(world.answers.values()):
-                if len(migration_id) != 36:
-                    continue
-                try:
-                    client.abort(AbortMigration(id=migration_id, by="an operator"))
-                except MigratorError as error:
-                    world.say(f"abort: {error}")
+            told: set[str] = set()
+            for _ in range(tries):
+                for migration_id in set(world.answers.values()) - told:
+                    if len(migration_id) != 36:
+                        continue
+                    try:
+                        say(client, migration_id)
+                        told.add(migration_id)
+                    except MigratorError as error:
+                        world.say(f"{word}: {error}")
+                SimClock(world.scheduler, world.operator).sleep(BLINK_S)
 
-        world.scheduler.spawn(world.operator, "abort", work)
+        world.scheduler.spawn(world.operator, word, work)
 
 
 Strike = Callable[[Faults, Fault, Process | None], None]
@@ -258,4 +287,15 @@ KINDS: Mapping[str, Strike] = {
     "guest_is_started_twice": lambda self, fault, where: self._on_home(fault, self._start_twice),
     "user_pauses": lambda self, fault, where: self._on_home(fault, self._pause),
     "operator_aborts": lambda self, fault, where: self._abort(),
+    "operator_forces": lambda self, fault, where: self._force(),
+    "operator_rescues": lambda self, fault, where: self._say_to_all(
+        "rescue", lambda c, each: c.rescue(RescueMigration(id=each)), tries=3
+    ),
+    "operator_confirms": lambda self, fault, where: self._say_to_all(
+        "confirm", lambda c, each: c.confirm(ConfirmMigration(id=each)), tries=40
+    ),
+    "operator_reverts": lambda self, fault, where: self._say_to_all(
+        "revert", lambda c, each: c.revert(RevertMigration(id=each)), tries=40
+    ),
+    "stall_link": lambda self, fault, where: self._stall(fault),
 }

@@ -13,16 +13,23 @@ from migrator.compute_agent.ports import HypervisorEvent, LifecycleEvent
 from migrator.errors import MigratorError
 from migrator.messages import TransferPlan
 from migrator.model import DomainState, HostFacts, Reason
+from migrator.storage.ports import CopyWatch
 from tests.fakes.hypervisor import FACTS, FakeFleet, FakeHypervisor, FakeTiming
+from tests.fakes.hypervisor_host import FakeHost
 from tests.simulation.scheduler import Process, Scheduler, SimClock, SimConcurrency, SimInbox
 
 EXECUTING = frozenset({DomainState.RUNNING, DomainState.BLOCKED})
 VERBS = frozenset(
     {"set_mark", "set_autostart", "migrate", "abort_job", "suspend", "resume", "destroy"}
     | {"undefine", "list_domains", "view", "describe", "job", "prepare", "refresh_pool"}
+    | {"start_postcopy", "pause_postcopy", "resume_postcopy"}
+    | {"define", "undefine_whole", "start", "shutdown", "copy_volumes", "digest_volumes"}
+    | {"create_volume", "delete_volume", "attach_device", "detach_device"}
 )
 """Named at their points; the other verbs share one name."""
 LONG_S = 3600.0
+LOOKS_S = 0.5
+"""Between two looks of a copy of volumes at what has become of its ends."""
 
 
 class SimHost(FakeHypervisor):
@@ -34,6 +41,15 @@ class SimHost(FakeHypervisor):
         if isinstance(event, LifecycleEvent):
             self.witness.saw(self, event)
         super().notify(event)
+
+    def _wait_while_held(self, peer: FakeHost, watch: CopyWatch) -> None:
+        """A copy of volumes takes its time, and ends with whoever asked for it."""
+        clock = self.fleet.clock
+        until = clock.monotonic() + self.fleet.timing.copy_s
+        super()._wait_while_held(peer, watch)
+        while clock.monotonic() < until:
+            clock.sleep(LOOKS_S)
+            super()._wait_while_held(peer, watch)
 
 
 class SimFleet(FakeFleet):
@@ -60,6 +76,8 @@ class Witness:
         self._fleet = fleet
         self.moved: dict[str, list[tuple[str, str]]] = {}
         """migration id -> (instance id, host it arrived on), in the order it happened."""
+        self.split: dict[str, tuple[str, str]] = {}
+        """migration id -> the same of one that went on as post-copy."""
         self.transfers: dict[tuple[str, int], int] = {}
         """(migration, attempt) -> how often libvirt was made to begin it."""
         self.two_ran: dict[str, tuple[float, frozenset[str]]] = {}
@@ -84,7 +102,12 @@ class Witness:
     def _note_arrival(self, host: SimHost, event: LifecycleEvent) -> None:
         domain = host.domains.get(event.instance_id)
         mark = domain.mark if domain is not None and domain.active else None
-        if domain is None or mark is None or domain.completed is None:
+        if domain is None or mark is None:
+            return
+        if (event.event, event.detail) == ("resumed", "postcopy"):
+            # Whatever becomes of its memory: it runs there and nowhere else any more.
+            self.split.setdefault(mark.migration_id, (event.instance_id, host.name))
+        if domain.completed is None and mark.migration_id not in self.split:
             return
         came_paused = (event.event, event.detail) == ("suspended", "paused")
         arrived = (event.event, event.detail) == ("resumed", "migrated")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from migrator.model import DomainState, Instance, InstanceStatus, Migration
+from migrator.compute_agent.held import held
+from migrator.model import DomainState, Instance, InstanceStatus, Kind, Migration, Placement
 from migrator.states import TERMINAL, TRANSITIONS, MigrationState
 from tests.fakes.hypervisor import FakeGuest
 from tests.fakes.hypervisor_domain import FakeDomain
+from tests.simulation.furniture import content, volume
 from tests.simulation.hosts import EXECUTING
 from tests.simulation.world import World
 
@@ -25,9 +27,11 @@ def violations(world: World, struck: list[str]) -> Iterator[str]:
     yield from _workers(world)
     for guest in world.guests.values():
         yield from _guest(world, guest, struck)
+        yield from _volumes(world, guest, struck)
+        yield from _parts(world, guest)
     yield from _claims(world)
     for migration in migrations:
-        yield from _migration(world, migration)
+        yield from _migration(world, migration, struck)
     yield from _two_ran(world, migrations)
     yield from _once(world)
 
@@ -51,8 +55,8 @@ def _guest(world: World, guest: FakeGuest, struck: list[str]) -> Iterator[str]:
     seen = {name: f"{domain.state} ({domain.reason})" for name, domain in domains.items()}
     if len(active) > 1:
         yield f"{guest.name} is active on {sorted(active)}: {seen}"
-    if not active and not DIES & set(struck):
-        yield f"{guest.name} is lost: {seen}"
+    if bool(active) != world.wanted(guest).running and not DIES & set(struck):
+        yield f"{guest.name} is {'on' if active else 'off or lost'}: {seen}"
     if len(domains) > 1:
         yield f"{guest.name} is left on more than one host: {seen}"
     for name, domain in domains.items():
@@ -69,8 +73,7 @@ def _guest(world: World, guest: FakeGuest, struck: list[str]) -> Iterator[str]:
 
 def _pause(world: World, guest: FakeGuest, host: str, domain: FakeDomain) -> Iterator[str]:
     """Rule 7: a paused guest stays paused, a running one runs."""
-    number = int(guest.name.removeprefix("g")) - 1
-    meant = world.plan.guests[number].paused or guest.id in world.paused_by_user
+    meant = world.wanted(guest).paused or guest.id in world.paused_by_user
     paused = domain.state is DomainState.PAUSED
     if paused != meant:
         yield (
@@ -117,25 +120,95 @@ def _claims(world: World) -> Iterator[str]:
         yield f"claims are {held}, should be {wanted}"
 
 
-def _migration(world: World, migration: Migration) -> Iterator[str]:
+def _migration(world: World, migration: Migration, struck: list[str]) -> Iterator[str]:
     """Rules 5 and 6: it ended, truthfully, by a legal path."""
     name = f"migration {migration.id[:8]} of {migration.instance_name}"
     if migration.state not in TERMINAL:
         yield f"{name} is {migration.state}: {migration.attention}"
         return
-    moved = world.fleet.witness.moved.get(migration.id, [])
     completed = migration.state is MigrationState.COMPLETED
-    if completed != bool(moved):
-        yield f"{name} is {migration.state}, and really {'moved' if moved else 'did not move'}"
-    if completed and moved and migration.destination != moved[-1][1]:
-        yield f"{name} says {migration.destination}, it went to {moved[-1][1]}"
-    if not completed and not (migration.error and migration.error_code):
+    yield from _moved(world, migration, name, struck)
+    went_well = completed or migration.state is MigrationState.REVERTED
+    if not went_well and not (migration.error and migration.error_code):
         yield f"{name} is {migration.state} without a reason"
     if completed and migration.error_code:
         yield f"{name} is completed with error {migration.error_code}"
     if world.stores().migrations.open_todos(migration.id):
         yield f"{name} has ended and leaves to-dos"
     yield from _history(world, migration, name)
+
+
+def _moved(world: World, migration: Migration, name: str, struck: list[str]) -> Iterator[str]:
+    """What the record says has become of the guest is what really has."""
+    completed = migration.state is MigrationState.COMPLETED
+    if migration.kind is Kind.COLD:
+        yield from _moved_cold(world, migration, name)
+        return
+    witness = world.fleet.witness
+    moved = [host for _, host in witness.moved.get(migration.id, [])]
+    if not moved and migration.id in witness.split:
+        moved = [witness.split[migration.id][1]]
+    if migration.state is MigrationState.LOST:
+        if migration.id not in witness.split or not DIES & set(struck):
+            yield f"{name} is lost, and no QEMU has died while its memory was split"
+        return
+    if completed != bool(moved):
+        yield f"{name} is {migration.state}, and really {'moved' if moved else 'did not move'}"
+    if completed and moved and migration.destination != moved[-1]:
+        yield f"{name} says {migration.destination}, it went to {moved[-1]}"
+    if migration.id in witness.split and not completed:
+        yield f"{name} is {migration.state}, and was split between two hosts"
+
+
+def _moved_cold(world: World, migration: Migration, name: str) -> Iterator[str]:
+    """Its last move says where it is; where it is gone there is nothing to compare."""
+    last = world.latest(migration.instance_id)
+    homes = list(_domains(world, migration.instance_id))
+    completed = migration.state is MigrationState.COMPLETED
+    said = migration.destination if completed else migration.source
+    if last == migration.id and said is not None and homes and homes != [said]:
+        yield f"{name} is {migration.state}, so the guest is on {said}; it is on {homes}"
+
+
+def _volumes(world: World, guest: FakeGuest, struck: list[str]) -> Iterator[str]:
+    """Rules 4 and 7: its own volume is where it is, whole, and nowhere else."""
+    number, wanted = int(guest.name.removeprefix("g")), world.wanted(guest)
+    if not (wanted.local and wanted.disk):
+        return
+    found = {
+        name: stored.content
+        for name, host in world.fleet.hosts.items()
+        if (stored := host.pools["local"].storage.volumes.get(volume(number))) is not None
+    }
+    homes = set(_domains(world, guest.id))
+    if not homes <= found.keys():
+        yield f"{guest.name} is on {sorted(homes)}, its volume on {sorted(found)}"
+    if homes and found.keys() - homes and not DIES & set(struck):
+        yield f"a volume of {guest.name} is left on {sorted(found.keys() - homes)}"
+    for name in homes & found.keys():
+        if found[name] != content(number):
+            yield f"{guest.name} has {found[name]!r} in its volume on {name}"
+
+
+def _parts(world: World, guest: FakeGuest) -> Iterator[str]:
+    """Rule 3, of what a guest has to itself: what it is bound to is what it claims, live and defined."""
+    if world.wanted(guest).pin is None:
+        return
+    claims = {c.host: c for c in world.stores().claims.list() if c.instance_name == guest.name}
+    for name, domain in _domains(world, guest.id).items():
+        claimed = claims[name].placement if name in claims else None
+        if not domain.active or claimed is None:
+            continue
+        for xml in filter(None, (domain.live_xml, domain.inactive_xml)):
+            has = held(xml)
+            if _own(has) != _own(claimed):
+                yield f"{guest.name} on {name} has {_own(has)}, and claims {_own(claimed)}"
+        if bool(held(domain.xml).devices) != world.wanted(guest).device:
+            yield f"{guest.name} on {name} has devices {held(domain.xml).devices}"
+
+
+def _own(placement: Placement) -> tuple[object, list[str]]:
+    return placement.pins, sorted(device.address for device in placement.devices)
 
 
 def _history(world: World, migration: Migration, name: str) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from tests.simulation.plan import FAULTS, Plan, Trigger, single_fault
+from tests.simulation.families import FAULTS_OF, single, undisturbed
+from tests.simulation.plan import Plan, Trigger
 from tests.simulation.run import run
 
 COMMITTED = "database committed"
@@ -14,12 +15,13 @@ NO_BOUNDARY = frozenset({"lock", "database read", "database write"})
 
 
 @functools.cache
-def boundaries() -> Sequence[Trigger]:
+def boundaries(family: str) -> Sequence[Trigger]:
     """Where a fault may strike a migration that goes well."""
-    undisturbed = run(Plan(seed=0, yields=0.0))
-    assert undisturbed.violations == [], undisturbed
+    smooth = run(undisturbed(family))
+    assert smooth.violations == [], smooth
+    assert smooth.ends == ["completed"], smooth
     found = []
-    for (role, label), times in sorted(undisturbed.points.items()):
+    for (role, label), times in sorted(smooth.points.items()):
         if label in NO_BOUNDARY or role == "libvirt":
             continue
         most = times if label == COMMITTED else 1
@@ -30,10 +32,15 @@ def boundaries() -> Sequence[Trigger]:
 @functools.cache
 def cases() -> Sequence[Plan]:
     """The whole matrix, in an order that any beginning of is a sample of."""
-    pairs = [(kind, trigger) for trigger in boundaries() for kind in FAULTS]
-    stride = _coprime(len(pairs))
-    mixed = [pairs[(place * stride) % len(pairs)] for place in range(len(pairs))]
-    return [single_fault(seed, kind, trigger) for seed, (kind, trigger) in enumerate(mixed)]
+    cells = [
+        (family, kind, trigger)
+        for family, kinds in FAULTS_OF.items()
+        for trigger in boundaries(family)
+        for kind in kinds
+    ]
+    stride = _coprime(len(cells))
+    mixed = [cells[(place * stride) % len(cells)] for place in range(len(cells))]
+    return [single(family, seed, kind, at) for seed, (family, kind, at) in enumerate(mixed)]
 
 
 def _coprime(length: int) -> int:

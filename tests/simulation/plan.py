@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.simulation.network import Weather
@@ -45,6 +46,13 @@ class GuestPlan:
     autostart: bool = False
     paused: bool = False
     disk: bool = True
+    running: bool = True
+    local: bool = False
+    """Its disk lies in a pool that every host has for itself."""
+    pin: int | None = None
+    """The CPU its vCPU has to itself."""
+    device: bool = False
+    """It has a virtual function, and can do without while it moves."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,12 @@ class Plan:
     guests: tuple[GuestPlan, ...] = (GuestPlan(),)
     target: str | None = "h2"
     """None lets the conductor choose."""
+    family: str = "live"
+    """What kind of moves it is about; see ``families.py``."""
+    kind: str = "live"
+    profile: str | None = None
+    confirm_s: float = 0.0
+    """So long the source of a cold move keeps its guest."""
     weather: Weather = field(default_factory=Weather)
     skew: tuple[tuple[str, float], ...] = ()
     """Host -> seconds its agent's clock is off."""
@@ -69,7 +83,7 @@ class Plan:
     def __str__(self) -> str:
         faults = "; ".join(map(str, self.faults)) or "no faults"
         return (
-            f"seed {self.seed}: {self.hosts} hosts, {self.conductors} conductors, "
+            f"seed {self.seed} ({self.family}): {self.hosts} hosts, {self.conductors} conductors, "
             f"{len(self.guests)} guests to {self.target or 'anywhere'}, copying {self.copy_s:.1f} s; "
             f"{self.weather}; skew {dict(self.skew)}; {faults}"
         )
@@ -102,7 +116,7 @@ FAULTS = (
 
 
 def random_plan(seed: int) -> Plan:
-    """A run of the sweep."""
+    """A run of live moves with random faults; the other families begin from it."""
     dice = random.Random(f"plan {seed}")
     conductors = dice.choice((1, 1, 2, 3))
     hosts = dice.choice((2, 2, 3))
@@ -117,10 +131,17 @@ def random_plan(seed: int) -> Plan:
         guests=guests,
         target="h2" if hosts == 2 or dice.random() < 0.5 else None,
         weather=_weather(dice),
-        skew=(("h1", dice.choice((-3600.0, 3600.0))),) if dice.random() < 0.1 else (),
-        faults=tuple(_fault(dice, copy_s) for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 4)))),
+        skew=_skew(dice),
+        faults=tuple(random_fault(dice, copy_s) for _ in range(dice.choice((0, 1, 1, 2, 2, 3, 4)))),
         once_more=dice.random() < 0.1,
     )
+
+
+def _skew(dice: random.Random) -> tuple[tuple[str, float], ...]:
+    """Now and then an agent's clock is an hour off."""
+    if dice.random() >= 0.15:
+        return ()
+    return ((dice.choice(("h1", "h2")), dice.choice((-3600.0, 3600.0))),)
 
 
 def _guest(dice: random.Random) -> GuestPlan:
@@ -145,14 +166,14 @@ def _weather(dice: random.Random) -> Weather:
     )
 
 
-def _fault(dice: random.Random, copy_s: float) -> Fault:
+def random_fault(dice: random.Random, copy_s: float, kinds: Sequence[str] = FAULTS) -> Fault:
     seconds = dice.choice((0.2, 1.0, 5.0, 12.0, 40.0))
     if dice.random() < 0.5:
         trigger = Trigger(after_s=dice.uniform(0.0, copy_s + 4.0))
     else:
         role = dice.choice(("conductor", "conductor", "h1", "h2"))
         trigger = Trigger(role, ANY, nth=dice.randrange(1, 120))
-    return Fault(dice.choice(FAULTS), trigger, seconds)
+    return Fault(dice.choice(kinds), trigger, seconds)
 
 
 ANY = "*"

@@ -6,11 +6,14 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from tests.nested.faults.results import note
+from tests.simulation.families import plan_of, undisturbed
 from tests.simulation.matrix import cases
-from tests.simulation.plan import Plan, Trigger, random_plan, single_fault
+from tests.simulation.plan import Fault, Plan, Trigger, single_fault
 from tests.simulation.run import Report, run
 
 WHOLE = bool(os.environ.get("MIGRATOR_SIMULATE_ALL"))
@@ -43,7 +46,7 @@ def played(word: str, plans: Sequence[tuple[int, Plan]]) -> list[Report]:
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_random_faults_break_no_rule(chunk: int) -> None:
     seeds = range(chunk, RANDOM_RUNS, CHUNKS)
-    reports = played("seed", [(seed, random_plan(seed)) for seed in seeds])
+    reports = played("seed", [(seed, plan_of(seed)) for seed in seeds])
     ends = Counter(end for report in reports for end in report.ends)
     assert ends["completed"] > len(reports) / 2
     assert ends.keys() >= {"completed", "failed", "cancelled"}
@@ -57,18 +60,22 @@ def test_a_fault_at_a_step_boundary_breaks_no_rule(chunk: int) -> None:
 
 
 def test_nearly_every_migration_whose_agent_or_conductor_dies_completes() -> None:
-    plans = [plan for plan in cases() if plan.faults[0].kind in AGENT_OR_CONDUCTOR_DIED]
-    sample = plans if WHOLE else plans[:200]
+    plans = [
+        plan
+        for plan in cases()
+        if plan.family == "live" and plan.faults[0].kind in AGENT_OR_CONDUCTOR_DIED
+    ]
+    sample = plans if WHOLE else plans[:150]
     ends = Counter(end for plan in sample for end in run(plan).ends)
-    asked_and_led = sum(ends.values()) - sum(
-        times for end, times in ends.items() if end not in ("completed", "failed", "cancelled")
-    )
+    asked_and_led = ends["completed"] + ends["failed"] + ends["cancelled"]
+    print(f"{len(sample)} died: {dict(ends)}")
+    note({"simulated": "agent or conductor killed", "runs": len(sample), "ends": dict(ends)})
     assert ends["completed"] >= 0.95 * asked_and_led, ends
 
 
 def test_a_seed_plays_the_same_way_every_time() -> None:
-    for seed in (3, 5, 8):
-        first, second = run(random_plan(seed)), run(random_plan(seed))
+    for seed in (3, 12, 16, 19):
+        first, second = run(plan_of(seed)), run(plan_of(seed))
         assert first.story == second.story
         assert (first.switches, first.virtual_s) == (second.switches, second.virtual_s)
 
@@ -77,3 +84,21 @@ def test_a_rule_that_is_broken_is_seen() -> None:
     """The witness itself: a guest that starts a second time is no matter of opinion."""
     plan = single_fault(1, "guest_is_started_twice", Trigger(after_s=2.0))
     assert any("at once" in each for each in run(plan).violations)
+
+
+def struck(family: str, kind: str, trigger: Trigger) -> Report:
+    """One move of that family, and one fault at one point of it."""
+    plan = undisturbed(family)
+    fault = Fault(kind, trigger)
+    return run(replace(plan, conductors=2, faults=(*plan.faults, fault)))
+
+
+def test_a_loss_that_is_seen_before_anybody_heard_of_the_split_ends_the_migration() -> None:
+    told_of_the_split = Trigger("h1", "call transfer_action", 2)
+    report = struck("postcopy", "guest_crashes", told_of_the_split)
+    assert (report.ends, report.violations) == (["lost"], []), report
+
+
+def test_a_guest_that_is_paused_before_its_cold_move_stops_it_stays_where_it_is() -> None:
+    report = struck("cold", "user_pauses", Trigger("conductor", "answered prepare_destination"))
+    assert (report.ends, report.violations) == (["failed"], []), report

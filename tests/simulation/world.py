@@ -26,17 +26,21 @@ from migrator.messages import (
 )
 from migrator.model import HostAddresses
 from migrator.rpc import Bus
-from tests.fakes.hypervisor import FakeDisk, FakeGuest, FakeTiming
+from tests.fakes.hypervisor import FakeGuest, FakeTiming
 from tests.simulation.database import SimDatabase
+from tests.simulation.furniture import furnish, made
 from tests.simulation.hosts import SeenByAgent, SimFleet
 from tests.simulation.network import Network, SimBus
-from tests.simulation.plan import Plan
+from tests.simulation.plan import GuestPlan, Plan
 from tests.simulation.scheduler import START, Process, Scheduler, SimClock, SimConcurrency
 
 ASK_AGAIN_S = 1.0
 MOST_ASKS = 120
 LEASE_S = 10.0
 HOST_DOWN_S = 15.0
+COLD_STOP_S = 5.0
+PASS_S = 1.0
+"""How long a pass over a guest's memory takes."""
 
 
 class World:
@@ -62,10 +66,9 @@ class World:
         self.paused_by_user: set[str] = set()
         self.log: list[str] = []
         self._skew = dict(plan.skew)
-        for number in range(1, plan.hosts + 1):
-            self.fleet.add_host(f"h{number}")
-        volumes = [f"g{number}-vda" for number, _ in enumerate(plan.guests, start=1)]
-        self.fleet.share_pool("shared", list(self.fleet.hosts), volumes=volumes)
+        furnish(self)
+        if plan.family == "postcopy":
+            self._iterate()
 
     # -- processes
 
@@ -75,7 +78,12 @@ class World:
         bus = cast(Bus, SimBus(self.network, process))
         clock = SimClock(self.scheduler, process)
         settings = ConductorSettings(
-            name=name, encryption="off", lease_s=LEASE_S, host_down_s=HOST_DOWN_S
+            name=name,
+            encryption="off",
+            lease_s=LEASE_S,
+            host_down_s=HOST_DOWN_S,
+            cold_stop_s=COLD_STOP_S,
+            cold_confirm_s=self.plan.confirm_s,
         )
         stores = open_stores(self.database, clock.now, Patience(HOST_DOWN_S))
         outside = Outside(
@@ -105,19 +113,20 @@ class World:
 
     def add_guests(self) -> None:
         for number, wanted in enumerate(self.plan.guests, start=1):
-            name = f"g{number}"
-            disks = (FakeDisk("shared", f"{name}-vda"),) if wanted.disk else ()
-            guest = FakeGuest(
-                name,
-                SimConcurrency(self.scheduler, self.operator).fresh_id(),
-                persistent=wanted.persistent,
-                autostart=wanted.autostart,
-                disks=disks,
-            )
+            guest = made(self, number, wanted)
             self.guests[guest.id] = guest
             self.fleet.hosts["h1"].add_guest(guest)
             if wanted.paused:
                 self.fleet.hosts["h1"].suspend(guest.id)
+
+    def wanted(self, guest: FakeGuest) -> GuestPlan:
+        """What the plan says of it."""
+        return self.plan.guests[int(guest.name.removeprefix("g")) - 1]
+
+    def _iterate(self) -> None:
+        """Transfers go over the memory again and again, as of guests that write to it."""
+        self.fleet.iterate()
+        self.scheduler.at(PASS_S, self._iterate)
 
     def act(self, name: str, work: Callable[[], None]) -> None:
         """Do it now, before anybody else goes on."""
@@ -131,7 +140,13 @@ class World:
         def work() -> None:
             for _ in range(MOST_ASKS):
                 try:
-                    wanted = Migrate(instance=instance_id, host=target, request_id=request_id)
+                    wanted = Migrate(
+                        instance=instance_id,
+                        host=target,
+                        request_id=request_id,
+                        kind=self.plan.kind,
+                        profile=self.plan.profile,
+                    )
                     self.answers[request_id] = client.migrate(wanted).id
                     return
                 except Refused as refused:
@@ -157,6 +172,18 @@ class World:
 
     def rows(self, query: str) -> list[Any]:
         return self.database.peek(query)
+
+    def latest(self, instance_id: str) -> str:
+        """The migration of that guest that was asked for last."""
+        query = (
+            "SELECT id FROM migrations WHERE instance_id = '{}' ORDER BY created_at DESC LIMIT 1"
+        )
+        return str(self.rows(query.format(instance_id))[0][0])
+
+    def lost(self, instance_id: str) -> bool:
+        """What is left of it will never go on."""
+        ended = f"SELECT count(*) FROM migrations WHERE instance_id = '{instance_id}'"
+        return self.count(f"{ended} AND state = 'lost'") > 0
 
     def leader(self) -> Process:
         """The conductor that leads the first migration, or any that lives."""
