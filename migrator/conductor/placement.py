@@ -42,6 +42,7 @@ MOST_CANDIDATES = 16
 """Hosts whose agents are asked in `auto` mode before giving up. Each answers within 0.1 s; the first
 that fits ends the search, so only a fleet that refuses throughout is asked whole."""
 
+HERE_ALREADY = ("host.is_source",)
 MOST_TOLD = 100
 """Hosts whose reasons are told one by one; the sentence counts all."""
 
@@ -173,15 +174,16 @@ def only_full(selection: Selection) -> tuple[str, ...]:
 
 def nobody_fits(selection: Selection, checked: Sequence[Checked], named: str | None) -> Refused:
     """The refusal that says, host by host, why not; one named host answers with its own code."""
-    answers: dict[str, Answer] = {each.candidate.host.name: each for each in selection.judged}
+    answers: dict[str, Answer] = {each.name: each for each in selection.judged}
     answers.update({each.host: each for each in checked if each.refusals})
     if named is not None:
         refusals = [refusal for each in answers.values() for refusal in each.refusals]
         if refusals:
             return as_refused(refusals)
     # Where the guest is now was never an option, unless nothing else is.
-    codes = {name: answer.codes for name, answer in answers.items()}
-    others = {name: said for name, said in codes.items() if said != ("host.is_source",)}
+    others = {
+        name: said for name, answer in answers.items() if (said := answer.codes) != HERE_ALREADY
+    }
     if not others:
         return Refused("host.none_fits", "there is no other host to go to; add one to the fleet")
     return Refused(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop
-from typing import Protocol
+from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 from migrator.model import Placement, Refusal
-from migrator.scheduler.filters import FILTERS
+from migrator.scheduler.filters import FILTERS, Check, Filter
 from migrator.scheduler.fit import NoFit, fit_room, hopeless, room
 from migrator.scheduler.fit.room import NO_LIMIT
 from migrator.scheduler.snapshot import Candidate, Wanted
-from migrator.scheduler.weighers import score
 
 NAMED_AT_MOST = 3
 """Hosts named with one reason; the others of a large fleet are counted."""
@@ -30,10 +30,11 @@ class Answer(Protocol):
     def refusals(self) -> tuple[Refusal, ...]: ...
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """One host's answer. Of a host without room the reasons are put into words when they are read."""
 
+    name: str
+    """Of the host."""
     candidate: Candidate
     filtered: tuple[Refusal, ...]
     """Every filter that says no, never only the first."""
@@ -57,8 +58,7 @@ class Judged:
         """Empty when it fits."""
         if not isinstance(self.fitted, NoFit):
             return self.filtered
-        name = self.candidate.host.name
-        return (*self.filtered, *(_at(name, reason) for reason in self.fitted.reasons))
+        return (*self.filtered, *(_at(self.name, reason) for reason in self.fitted.reasons))
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -88,7 +88,9 @@ def select(wanted: Wanted, candidates: Sequence[Candidate], enough: int | None =
     :param enough: as many fitting hosts will do: the best ones, the same as without. Others that no
         filter refuses are then left out, since nobody asked what exactly the guest would get there.
     """
-    rules = [(rule.check, rule.policy, rule.name) for rule in FILTERS if rule.asked(wanted)]
+    every = [rule for rule in FILTERS if rule.asked(wanted)]
+    of_ready = [_called(rule) for rule in every if not rule.of_host_alone]
+    rules = [_called(rule) for rule in every]
     passed: list[tuple[float, str, Candidate, tuple[str, ...]]] = []
     refused: list[Judged] = []
     for candidate in candidates:
@@ -97,7 +99,7 @@ def select(wanted: Wanted, candidates: Sequence[Candidate], enough: int | None =
             continue
         refusals: tuple[Refusal, ...] = ()
         overridden: tuple[str, ...] = ()
-        for check, policy, rule in rules:
+        for check, policy, rule in of_ready if candidate.ready else rules:
             refusal = check(candidate, wanted)
             if refusal is None:
                 continue
@@ -107,14 +109,18 @@ def select(wanted: Wanted, candidates: Sequence[Candidate], enough: int | None =
                 refusals += (refusal,)
         if refusals:
             fitted = _fitted(candidate, wanted) if enough is None else None
-            refused.append(Judged(candidate, refusals, overridden, None, fitted))
+            refused.append(Judged(name, candidate, refusals, overridden, None, fitted))
         elif nowhere := _nowhere(candidate, wanted):
-            refused.append(Judged(candidate, (), overridden, None, nowhere))
+            refused.append(Judged(name, candidate, (), overridden, None, nowhere))
         else:
-            passed.append((-score(candidate), name, candidate, overridden))
+            passed.append((-candidate.score, name, candidate, overridden))
     fitting = _best(passed, refused, wanted, enough)
-    refused.sort(key=lambda each: each.candidate.host.name)
+    refused.sort(key=itemgetter(0))
     return Selection((*fitting, *refused))
+
+
+def _called(rule: Filter) -> tuple[Check, bool, str]:
+    return rule.check, rule.policy, rule.name
 
 
 def _best(
@@ -127,12 +133,12 @@ def _best(
     heapify(passed)
     fitting: list[Judged] = []
     while passed and (enough is None or len(fitting) < enough):
-        negative, _, candidate, overridden = heappop(passed)
+        negative, name, candidate, overridden = heappop(passed)
         fitted = _fitted(candidate, wanted)
         if isinstance(fitted, NoFit):
-            refused.append(Judged(candidate, (), overridden, None, fitted))
+            refused.append(Judged(name, candidate, (), overridden, None, fitted))
         else:
-            fitting.append(Judged(candidate, (), overridden, -negative, fitted))
+            fitting.append(Judged(name, candidate, (), overridden, -negative, fitted))
     return fitting
 
 
@@ -170,7 +176,10 @@ def explain(hosts: Mapping[str, Answer], codes: Mapping[str, Sequence[str]]) -> 
     told: dict[str, list[str]] = {}
     for name, said in codes.items():
         for code in said:
-            told.setdefault(code, []).append(name)
+            if code in told:
+                told[code].append(name)
+            else:
+                told[code] = [name]
     ranked = sorted(told, key=lambda code: -len(told[code]))
     return ". ".join(
         f"{_some(told[code])}: {_example(hosts[told[code][0]], code)}" for code in ranked

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from migrator.messages import DiskFacts
 from migrator.model import (
     Claim,
     ClaimPurpose,
     Host,
+    HostState,
     HostTopology,
     HostUse,
     Placement,
@@ -19,6 +20,7 @@ from migrator.model import (
 )
 from migrator.scheduler.fit import Need, Overcommit, Room, Strategy, room, take
 from migrator.scheduler.fit.room import KIB_PER_MIB, overcommit_of
+from migrator.scheduler.weighers import score
 from migrator.storage.destination import DiskWishes
 
 
@@ -64,6 +66,24 @@ class Candidate:
     """The same -> CPU features it can give."""
     pools: Mapping[str, PoolFacts] | None = None
     """Active ones, as last reported; None of a host that does not describe them."""
+
+    @cached_property
+    def ready(self) -> bool:
+        """Alive, enabled and described: most hosts are, and nothing of that is asked of them again for
+        every guest."""
+        host = self.host
+        alive = host.alive and host.facts is not None
+        return alive and host.state is HostState.ENABLED and self.room is not None
+
+    @cached_property
+    def networks(self) -> frozenset[str]:
+        """Active ones."""
+        return frozenset() if self.host.facts is None else _same(self.host.facts.networks)
+
+    @cached_property
+    def score(self) -> float:
+        """How good a host it is, for any guest; larger is better."""
+        return score(self)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from migrator.scheduler.snapshot import Candidate
+if TYPE_CHECKING:
+    from migrator.scheduler.snapshot import Candidate
 
-Weigher = Callable[[Candidate], float]
+Weigher = Callable[["Candidate"], float]
 """All they may depend on: the order of the hosts is the same for every guest, so that nobody has to be
 asked for a fit who is not needed."""
 

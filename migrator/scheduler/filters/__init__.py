@@ -37,12 +37,14 @@ class Filter:
     policy: bool
     asked: Callable[[Wanted], bool] = _always
     """Whether the guest gives it anything to look at; else it is not run on every host in vain."""
+    of_host_alone: bool = False
+    """It lets every host pass that is ready (:attr:`Candidate.ready`), whatever the guest."""
 
 
 FILTERS: tuple[Filter, ...] = (
     Filter("not_source", not_source, policy=False),
-    Filter("agent_alive", agent_alive, policy=False),
-    Filter("enabled", enabled, policy=True),
+    Filter("agent_alive", agent_alive, policy=False, of_host_alone=True),
+    Filter("enabled", enabled, policy=True, of_host_alone=True),
     Filter("tags", tags, policy=True, asked=lambda wanted: bool(wanted.wishes.tags)),
     Filter(
         "forbidden_tags",
@@ -60,6 +62,12 @@ FILTERS: tuple[Filter, ...] = (
     Filter("pool_bytes", pool_bytes, policy=False, asked=lambda wanted: wanted.disks is not None),
     Filter("vcpus", vcpus, policy=True),
     Filter("memory", memory, policy=True),
-    Filter("described", described, policy=False, asked=lambda wanted: wanted.particular),
+    Filter(
+        "described",
+        described,
+        policy=False,
+        asked=lambda wanted: wanted.particular,
+        of_host_alone=True,
+    ),
     Filter("slots", slots, policy=False),
 )

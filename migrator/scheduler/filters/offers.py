@@ -35,9 +35,9 @@ def networks(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     """Refuse a host that lacks a libvirt network; of an undescribed one nothing is known."""
     if candidate.host.facts is None:
         return None
-    lacking = [one for one in wanted.networks if one not in candidate.host.facts.networks]
-    if not lacking:
+    if candidate.networks.issuperset(wanted.networks):
         return None
+    lacking = [one for one in wanted.networks if one not in candidate.networks]
     name = candidate.host.name
     return Refusal(
         "networks",

@@ -36,14 +36,11 @@ def distance(sort: Sort, numa: PciNuma, cells: int) -> int:
 def enough_devices(stock: Stock, need: Need) -> bool:
     """Whether there are as many as are asked for, wherever they are: quickly, for most hosts say no."""
     for one in need.devices:
-        there = stock.counts
-        missing = one.count
+        missing, there = one.count, stock.amounts
         if one.numa is PciNuma.REQUIRED and need.bound and len(need.cells) == 1:
             there = stock.most_near
-        makes = one.makes
-        for make, count in there.items():
-            if makes[make] if make in makes else one.takes(make):
-                missing -= count
+        for at in one.among(stock.makes):
+            missing -= there[at]
         if missing > 0:
             return False
     return True

@@ -15,7 +15,7 @@ from migrator.model import (
     ResourceRequest,
     ThreadPolicy,
 )
-from migrator.scheduler.fit.stock import Make
+from migrator.scheduler.fit.stock import Make, Makes
 
 KIB_PER_MIB = 1024
 
@@ -39,7 +39,7 @@ class CellNeed:
 class DeviceNeed:
     """One request for devices."""
 
-    __slots__ = ("count", "id", "makes", "matches", "numa", "physical")
+    __slots__ = ("_among", "count", "id", "makes", "matches", "numa", "physical")
 
     def __init__(self, request: PciRequest) -> None:
         self.id = request.id
@@ -48,12 +48,21 @@ class DeviceNeed:
         self.physical = any(match.kind is DeviceKind.PF for match in request.match)
         self.matches: tuple[Callable[[Make], bool], ...] = tuple(map(_matcher, request.match))
         self.makes: dict[Make, bool] = {}
+        self._among: dict[Makes, tuple[int, ...]] = {}
 
     def takes(self, make: Make) -> bool:
         """Whether such a device would do; remembered, since hosts resemble each other."""
         known = self.makes.get(make)
         if known is None:
             known = self.makes[make] = any(match(make) for match in self.matches)
+        return known
+
+    def among(self, makes: Makes) -> tuple[int, ...]:
+        """Positions of those that would do."""
+        known = self._among.get(makes)
+        if known is None:
+            known = tuple([at for at, make in enumerate(makes.listed) if self.takes(make)])
+            self._among[makes] = known
         return known
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migrator.model import PciNuma, Refusal, ThreadPolicy
 from migrator.scheduler.fit.cpus import enough_cpus
@@ -14,9 +14,8 @@ from migrator.scheduler.fit.room import Room, RoomCell
 FILTER = "fit"
 
 
-@dataclass(frozen=True, slots=True)
-class NoFit:
-    """The answer no."""
+class NoFit(NamedTuple):
+    """The answer no. A tuple: most hosts of a large fleet are given one."""
 
     room: Room
     need: Need

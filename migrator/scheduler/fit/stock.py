@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from migrator.model import DeviceKind, HostTopology, HostUse, PciDevice
 
 Make = tuple[str, str, DeviceKind, str | None]
 """Vendor, product, kind, network: what a request can ask for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Makes:
+    """The makes of which a host has free devices, in an order. One object for all hosts that have the
+    same, so that what a request thinks of them is worked out once."""
+
+    listed: tuple[Make, ...]
+
+
+@lru_cache(maxsize=4096)
+def _one_for_all(listed: tuple[Make, ...]) -> Makes:
+    return Makes(listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,14 @@ class Stock:
     """How many of each make, physical functions included."""
     near: Mapping[int, Mapping[Make, int]]
     """The same of each single cell."""
-    most_near: Mapping[Make, int]
-    """The most of each make that any one cell has."""
+    makes: Makes
+    amounts: tuple[int, ...]
+    """How many of each of ``makes``."""
+    most_near: tuple[int, ...]
+    """The most of each that any one cell has."""
 
 
-NOTHING = Stock((), (), {}, 0, {}, {}, {})
+NOTHING = Stock((), (), {}, 0, {}, {}, Makes(()), (), ())
 
 
 def stock(topology: HostTopology, use: HostUse) -> Stock:
@@ -62,6 +79,7 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
     sockets = _sockets(topology)
     sorts = _sorts((one for one in free if one.kind is not DeviceKind.PF), nodes, sockets, False)
     counts = Counter(map(_make, free))
+    makes = _one_for_all(tuple(sorted(counts, key=_by_text)))
     near = {
         node: Counter(_make(one) for one in free if one.numa_node == cell_id)
         for cell_id, node in nodes.items()
@@ -75,7 +93,9 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
         nodes=_union(sort.node for sort in sorts),
         counts=counts,
         near=near,
-        most_near={make: max(some[make] for some in near.values()) for make in counts},
+        makes=makes,
+        amounts=tuple(counts[make] for make in makes.listed),
+        most_near=tuple(max(some[make] for some in near.values()) for make in makes.listed),
     )
 
 
@@ -126,6 +146,10 @@ def _sorts(
 
 def _make(device: PciDevice) -> Make:
     return device.vendor, device.product, device.kind, device.network
+
+
+def _by_text(make: Make) -> tuple[str, ...]:
+    return tuple(map(str, make))
 
 
 def _union(sets: Iterable[int]) -> int:
