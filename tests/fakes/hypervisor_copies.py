@@ -44,6 +44,9 @@ class FakeCopies(FakeHost):
             if destination.format is DiskFormat.RAW:
                 destination.size = source.length
             destination.allocated = source.allocated
+            if self.garbles > 0:
+                self.garbles -= 1
+                destination.content = b"garbled " + source.content
             self.copied.append(copy)
             digests.append(held)
         watch.moved(CopySample(total, total, sent))

@@ -105,6 +105,8 @@ class FakeHost:
         """Verb name -> what it raises; for faults that have no switch of their own."""
         self.copied: list[VolumeCopy] = []
         """Every volume that was copied from here, in order."""
+        self.garbles = 0
+        """So many volumes copied from here arrive as something else."""
         self.directories: dict[str, FakeStorage] = {}
         """Outside of its pools: path -> what is in it."""
         self.deaf_guests = False

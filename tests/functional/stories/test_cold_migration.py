@@ -286,7 +286,7 @@ def test_what_fails_on_the_way_brings_the_guest_back(
     undone(service, web1)
 
 
-def test_a_copy_that_differs_is_made_again_and_given_up_in_the_end(
+def test_a_destination_that_cannot_prove_its_copy_is_asked_again(
     service: ServiceUnderTest,
 ) -> None:
     web1 = guest(service, running=False)
@@ -298,6 +298,33 @@ def test_a_copy_that_differs_is_made_again_and_given_up_in_the_end(
     assert ended.state == "completed", service.events(ended.id)
     assert state_on(service, "h2", web1) is DomainState.SHUTOFF
     assert set(local(service, "h2")) == {"web1-vda", "web1-vdb"}
+
+
+def test_a_copy_that_differs_is_made_again(service: ServiceUnderTest) -> None:
+    guest(service, running=False)
+    service.host("h1").garbles = 1
+    ended = service.wait(cold(service).id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert any("copy.mismatch" in event for event in service.events(ended.id))
+    assert {n: v.content for n, v in local(service, "h2").items()} == {
+        "web1-vda": b"raw",
+        "web1-vdb": QCOW2,
+    }
+
+
+def test_what_differs_again_and_again_is_given_up_and_the_source_is_whole(
+    service: ServiceUnderTest,
+) -> None:
+    """It is tried for a minute; the abort stands for its end."""
+    web1 = guest(service, running=True, autostart=True)
+    service.host("h1").garbles = 1000
+    asked = cold(service)
+    mismatch = "step: copy.mismatch"
+    service.until(lambda: sum(mismatch in each for each in service.events(asked.id)) > 1)
+    assert real(local(service, "h1")) == {"web1-vda", "web1-vdb"}
+    service.client.abort(AbortMigration(id=asked.id))
+    assert service.wait(asked.id).state == "cancelled"
+    undone(service, web1)
 
 
 def test_an_agent_that_is_restarted_takes_the_copy_up_again(service: ServiceUnderTest) -> None:

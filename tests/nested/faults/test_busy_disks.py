@@ -39,4 +39,14 @@ def test_a_disk_that_its_guest_outruns_is_mirrored_synchronously(lab: Lab) -> No
     assert "scribe-vda" not in names(source)
     healthy(lab, guest)
     verify(lab)
+
+    # What it writes is more than half of this: no time is lost on finding out.
+    moving = lab.migrate(guest, source, "--bandwidth", "1")
+    moving.until(lambda view: view["state"] == "running")
+    assert "each write waits" in moving.story()
+    assert lab.migrator("migration", "tune", moving.id, "--bandwidth", "0").status == 0
+    ended = moving.until_ended(120)
+    assert ended["state"] == "completed", moving.story()
+    assert "restart" not in {each["action"] for each in ended["actions"]}
+    verify(lab)
     lab.discard(guest)

@@ -28,6 +28,7 @@ ON_DISK = 8 * MIB
 IN_MEMORY = b"Linux version 6."
 """Every kernel has it in its memory."""
 EVERY_PROTOCOL = 3
+SHOWN = ("server-cert.pem", "server-key.pem")
 PLANES = ("control0", "migration0")
 
 
@@ -112,6 +113,32 @@ def test_an_encrypted_guest_is_not_read_on_its_way(encrypted: Lab) -> None:
     assert wire.bytes > ON_DISK
     assert wire.seen == set()
     verify(lab)
+
+
+def test_a_destination_with_anothers_certificate_is_not_trusted(encrypted: Lab) -> None:
+    """Both are the authority's; the name in it counts."""
+    lab = encrypted
+    guest = lab.boot("wary", lab.hosts[0], "--memory", "128", "--disk", "local:16:raw")
+    destination = lab.hosts[1]
+    mine, theirs = (certificates(host) for host in lab.hosts)
+    kept = {name: (theirs / name).read_bytes() for name in SHOWN}
+    try:
+        for name in SHOWN:
+            (theirs / name).write_bytes((mine / name).read_bytes())
+        ended = lab.migrate(guest, destination).until_ended()
+    finally:
+        for name, content in kept.items():
+            (theirs / name).write_bytes(content)
+    assert (ended["state"], ended["error_code"]) == ("failed", "transfer.failed")
+    assert "certificate" in ended["error"].lower()
+    assert lab.home_of(guest) == lab.hosts[0]
+    verify(lab)
+    lab.discard(guest)
+
+
+def certificates(host: Host) -> Path:
+    """Where the lab keeps what the host shows."""
+    return Path(host.peer_uri.partition("pkipath=")[2])
 
 
 def test_the_tap_reads_what_is_not_encrypted(encrypted: Lab) -> None:
