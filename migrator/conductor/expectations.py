@@ -42,6 +42,8 @@ class Outing:
     facts: SourceFacts
     profile: Profile
     means: tuple[MeansVerdict, ...]
+    disks: int = 0
+    """Bytes of the disks that are copied."""
 
 
 def expect(context: Context, outing: Outing, measure: bool) -> Forecast:
@@ -49,7 +51,7 @@ def expect(context: Context, outing: Outing, measure: bool) -> Forecast:
     earlier = _between(context, *outing.hosts)
     facts, limit = outing.facts, outing.profile.bandwidth_mib_s
     dirty = _measured(context, outing.hosts[0], facts.instance_id) if measure else None
-    expected = Expected(facts.memory_mib * MIB, link_of(earlier, limit), dirty)
+    expected = Expected(facts.memory_mib * MIB, link_of(earlier, limit), dirty, outing.disks)
     possible = frozenset(each.means for each in outing.means if each.possible)
     return forecast(expected, outing.profile, possible)
 

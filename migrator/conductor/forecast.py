@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.model import DirtyRate, Forecast, Means, Migration, Profile, Span, Statistics
 
@@ -18,6 +18,10 @@ PREPARE_S = Span(0.3, 2.5)
 """Until the destination's QEMU listens, and until the source's is gone."""
 MOST_ITERATIONS = 100
 STUCK = 0.98
+FIRST_THROTTLE, MORE_THROTTLE, MOST_THROTTLE = 0.2, 0.1, 0.99
+"""QEMU's own steps; a guest that is slowed down so writes less by that share."""
+SLOWED_FROM = 0.5
+"""QEMU slows a guest down that dirties more than this share of what is sent."""
 SHARES = (0.1, 0.5)
 """A guest's working set is taken to be between these shares of its memory."""
 
@@ -30,6 +34,8 @@ class Expected:
     bandwidth: Span | None
     """bytes/s."""
     dirty: DirtyRate | None
+    disks: int = 0
+    """Of the disks that are copied; sparse ones send less."""
 
 
 def link_of(finished: Sequence[Migration], cap_mib_s: int | None) -> Span | None:
@@ -54,7 +60,19 @@ LEAST_TELLING = 32 * MIB
 
 
 def forecast(expected: Expected, profile: Profile, possible: frozenset[Means]) -> Forecast:
-    """Span of duration and downtime, and how it will probably end."""
+    """Span of duration and downtime, and how it will probably end. Disks are copied before memory."""
+    memory = _of_memory(expected, profile, possible)
+    if not expected.disks or expected.bandwidth is None or memory.duration_s is None:
+        return memory
+    longest = memory.duration_s.most + expected.disks / expected.bandwidth.least
+    return replace(
+        memory,
+        duration_s=Span(memory.duration_s.least, round(longest, 1)),
+        based_on=f"{memory.based_on}; {expected.disks / MIB:.0f} MiB of disks",
+    )
+
+
+def _of_memory(expected: Expected, profile: Profile, possible: frozenset[Means]) -> Forecast:
     link, dirty = expected.bandwidth, expected.dirty
     if link is None or dirty is None:
         known = [] if link is None else ["earlier moves between the two hosts"]
@@ -62,16 +80,28 @@ def forecast(expected: Expected, profile: Profile, possible: frozenset[Means]) -
         quick = None if link is None else _first_pass(expected.memory, link)
         based_on = " and ".join(known) or "no measurement"
         return Forecast("precopy", quick, None, _mib(link), _dirty_mib_s(dirty), based_on)
-    cases = [
-        _case(expected.memory, share, dirty, bandwidth, profile.max_downtime_ms / 1000)
-        for share in SHARES
-        for bandwidth in (link.least, link.most)
-    ]
+    cases = _cases(expected, link, dirty, profile, throttles=False)
     ends = [each for each in cases if each.converges]
     if len(ends) * 2 >= len(cases):
         return _told(expected, "precopy", ends)
+    quicker = profile.allow_postcopy or profile.allow_pause
+    if profile.allow_throttle and Means.THROTTLE in possible and not quicker:
+        slowed = _cases(expected, link, dirty, profile, throttles=True)
+        if all(each.converges for each in slowed):
+            return _told(expected, "precopy", slowed)
     first = _first_pass(expected.memory, link)
     return _other(expected, profile, possible, first, cases)
+
+
+def _cases(
+    expected: Expected, link: Span, dirty: DirtyRate, profile: Profile, throttles: bool
+) -> list[_Case]:
+    budget_s = profile.max_downtime_ms / 1000
+    return [
+        _case(_Copy(expected.memory, share, dirty, bandwidth, budget_s, throttles))
+        for share in SHARES
+        for bandwidth in (link.least, link.most)
+    ]
 
 
 @dataclass(frozen=True)
@@ -82,18 +112,32 @@ class _Case:
     bandwidth: float
 
 
-def _case(memory: int, share: float, dirty: DirtyRate, bandwidth: float, budget_s: float) -> _Case:
+@dataclass(frozen=True)
+class _Copy:
     """Pre-copy of a guest whose working set is ``share`` of its memory, or what it dirtied if more."""
-    working_set = max(share * memory, dirty.dirtied * 1.01, 1.0)
+
+    memory: int
+    share: float
+    dirty: DirtyRate
+    bandwidth: float
+    budget_s: float
+    throttles: bool
+
+
+def _case(copy: _Copy) -> _Case:
+    bandwidth, dirty = copy.bandwidth, copy.dirty
+    working_set = max(copy.share * copy.memory, dirty.dirtied * 1.01, 1.0)
     rate = -working_set / dirty.seconds * math.log1p(-dirty.dirtied / working_set)
-    seconds, left = 0.0, float(memory)
+    seconds, left, throttle = 0.0, float(copy.memory), 0.0
     for _ in range(MOST_ITERATIONS):
-        if left <= bandwidth * budget_s:
+        if left <= bandwidth * copy.budget_s:
             return _Case(True, seconds + left / bandwidth, left, bandwidth)
         took = left / bandwidth
-        again = working_set * -math.expm1(-rate * took / working_set)
+        again = working_set * -math.expm1(-rate * (1 - throttle) * took / working_set)
         seconds += took
-        if again > left * STUCK:
+        if copy.throttles and again > left * SLOWED_FROM and throttle < MOST_THROTTLE:
+            throttle = min(MOST_THROTTLE, max(FIRST_THROTTLE, throttle + MORE_THROTTLE))
+        elif again > left * STUCK:
             return _Case(False, seconds, again, bandwidth)
         left = again
     return _Case(False, seconds, left, bandwidth)

@@ -95,7 +95,9 @@ def dry_run(context: Context, asked: Migrate) -> DryRun:
         copies = any(disk.mode == DiskMode.COPY for disk in told.disks)
         means = means_of(context, case.facts, judged.candidate.host, copies)
         hosts = (case.move.source, told.host)
-        expected = expect(context, Outing(hosts, case.facts, case.profile, means), measure=True)
+        disks = sum(disk.virtual_size or 0 for disk in told.disks if disk.mode == DiskMode.COPY)
+        outing = Outing(hosts, case.facts, case.profile, means, disks)
+        expected = expect(context, outing, measure=True)
     return DryRun(
         instance=case.instance.name,
         chosen=fitting[0][0].host if fitting else None,
@@ -110,10 +112,11 @@ def _submit(context: Context, case: _Case, judged: Judged, checked: Checked) -> 
     if migration.kind is not Kind.LIVE:
         return context.stores.journal.submit(migration)
     host = judged.candidate.host
-    copies = bool(copied(checked.disks.plan.moves))
-    means = means_of(context, case.facts, host, copies)
+    copies = copied(checked.disks.plan.moves)
+    means = means_of(context, case.facts, host, bool(copies))
     large = case.facts.memory_mib >= MEASURED_FROM_MIB
-    outing = Outing((case.move.source, host.name), case.facts, case.profile, means)
+    disks = sum(each.needs for each in copies)
+    outing = Outing((case.move.source, host.name), case.facts, case.profile, means, disks)
     expected = expect(context, outing, measure=large)
     said = Tell("observed", f"forecast: {told(expected)}", msgspec.to_builtins(expected))
     return context.stores.journal.submit(replace(migration, forecast=expected), [said])

@@ -79,10 +79,13 @@ def healthy(lab: Lab, guest: str) -> None:
     assert writes == sorted(writes)
 
 
-def start_slowly(lab: Lab, guest: str) -> tuple[Host, Host, Moving]:
-    """In the middle of the disk phase."""
+def start_slowly(lab: Lab, guest: str, forced: bool = False) -> tuple[Host, Host, Moving]:
+    """In the middle of the disk phase; ``forced`` as soon as it was accepted."""
     source = lab.home_of(guest)
     moving = lab.migrate(guest, lab.other(source), *SLOW)
+    if forced:
+        before = lab.migrator("migration", "force-complete", moving.id)
+        assert (before.status, "deferred" in before.err + before.out) == (0, True), before.err
     view = moving.until(lambda view: view["phase"] == "disk" and bool(view["disk_total"]))
     assert 0 < view["disk_remaining"] <= view["disk_total"]
     assert not view["memory_total"]
@@ -180,7 +183,11 @@ def test_an_abort_in_the_disk_phase_leaves_nothing_behind(lab: Lab, wanderer: st
 def test_a_service_that_is_killed_in_the_disk_phase_loses_and_orphans_nothing(
     lab: Lab, wanderer: str
 ) -> None:
-    source, destination, moving = start_slowly(lab, wanderer)
+    """Nor what it was asked for: before the transfer and amid the disks a force-complete is put off."""
+    source, destination, moving = start_slowly(lab, wanderer, forced=True)
+    amid = lab.migrator("migration", "force-complete", moving.id)
+    assert (amid.status, "deferred" in amid.err + amid.out) == (0, True), amid.err
+    assert moving.show()["phase"] == "disk", "nothing was hurried"
     lab.tool("kill", "conductor")
     lab.up()
     await_(

@@ -84,3 +84,27 @@ def test_the_pairs_bandwidth_is_what_earlier_moves_reached_within_the_limit() ->
     assert link_of(moves, None) == Span(100.0 * MIB, 200.0 * MIB)
     assert link_of(moves, 150) == Span(100.0 * MIB, 150.0 * MIB)
     assert link_of([a_migration()], None) is None
+
+
+def test_disks_are_copied_first_and_may_take_as_long_as_they_are_large() -> None:
+    alone = forecast(expected(1.0), STRICT, ALL)
+    told = forecast(replace(expected(1.0), disks=2 * GIB), STRICT, ALL)
+    assert alone.duration_s is not None
+    assert told.duration_s is not None
+    assert told.duration_s.least == alone.duration_s.least, "they may be sparse"
+    assert told.duration_s.most == pytest.approx(alone.duration_s.most + 20.48, abs=0.1)
+    assert told.based_on.endswith("2048 MiB of disks")
+    unknown = forecast(replace(expected(None, None), disks=GIB), STRICT, ALL)
+    assert unknown.duration_s is None
+
+
+def test_a_guest_that_is_slowed_down_takes_as_many_passes_as_that_needs() -> None:
+    busy = expected(150.0)
+    slowed = forecast(busy, BALANCED, ALL)
+    assert slowed.method == "precopy"
+    assert slowed.downtime_ms is not None
+    assert slowed.downtime_ms.most <= BALANCED.max_downtime_ms + 100
+    calm = forecast(expected(1.0), BALANCED, ALL)
+    assert slowed.duration_s is not None
+    assert calm.duration_s is not None
+    assert slowed.duration_s.least > 1.5 * calm.duration_s.least
