@@ -97,6 +97,8 @@ class ChangeInstance(Ask, frozen=True):
     threads: Literal["prefer", "require", "isolate", ""] | None = None
     pci_numa: Literal["required", "socket", "legacy", "preferred", ""] | None = None
     pci_live: Literal["refuse", "detach", ""] | None = None
+    scratch: Labels | None = None
+    """Disks, by target, whose content nobody needs once the guest is off."""
 
     def __post_init__(self) -> None:
         _something_of(self)

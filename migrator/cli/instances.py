@@ -26,7 +26,7 @@ KEYS = (
     "profile",
 )
 
-LISTS = ("affinity", "anti_affinity", "tags", "forbidden_tags")
+LISTS = ("affinity", "anti_affinity", "tags", "forbidden_tags", "scratch")
 CHOICES = {
     "threads": ("prefer", "require", "isolate"),
     "pci_numa": ("required", "socket", "legacy", "preferred"),
@@ -124,6 +124,11 @@ class SetInstance(_OneInstance):
             ("--forbid-tag", "TAG", "a tag its host must not have"),
             ("--affinity", "GROUP", "a group whose members stay on one host"),
             ("--anti-affinity", "GROUP", "a group whose members stay apart"),
+            (
+                "--scratch",
+                "DISK",
+                "a disk that a cold move makes anew, empty, instead of copying it",
+            ),
         ):
             parser.add_argument(
                 option,
@@ -170,7 +175,7 @@ class SetInstance(_OneInstance):
             "forbidden_tags": parsed.forbid_tag,
             **{
                 name: getattr(parsed, name)
-                for name in ("affinity", "anti_affinity", "zone", *CHOICES)
+                for name in ("affinity", "anti_affinity", "scratch", "zone", *CHOICES)
             },
             **{name: [] if name in LISTS else "" for name in cleared},
         }

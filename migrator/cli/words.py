@@ -116,7 +116,8 @@ def disk_move(disk: Any) -> str:
     what = {
         "copy": "copied from {source} to {destination} ({format}, {size})",
         "shared": "stays {source}, which both hosts share",
-        "skip": "nothing to bring",
+        "recreate": "made anew, empty, as {destination} ({format}, {size})",
+        "skip": "not copied: {why}",
     }.get(disk["mode"], "{mode}")
     told = what.format(**text, size=size(disk["virtual_size"]))
     on = "".join(f", on {printable(base)}" for base in disk.get("bases", ()))

@@ -20,10 +20,16 @@ LOG = logging.getLogger(__name__)
 def looked_at(hypervisor: Hypervisor, disks: Iterable[DiskFacts]) -> Iterator[DiskFacts]:
     """The same disks with what their headers look like, and with the size of those that nobody runs."""
     for disk in disks:
-        if disk.pool is None or disk.volume is None or disk.read_only:
+        if disk.pool is None or disk.volume is None:
             yield disk
             continue
-        yield _looked_at(hypervisor, disk, disk.pool, disk.volume)
+        if not disk.read_only:
+            yield _looked_at(hypervisor, disk, disk.pool, disk.volume)
+            continue
+        measured = _with_length(hypervisor, disk)
+        if disk.format == DiskFormat.QCOW2:
+            measured = _looked_at(hypervisor, measured, disk.pool, disk.volume)
+        yield measured
 
 
 def _looked_at(hypervisor: Hypervisor, disk: DiskFacts, pool: str, volume: str) -> DiskFacts:
@@ -69,6 +75,13 @@ def _layers_tampered(hypervisor: Hypervisor, chain: Sequence[DiskLayer]) -> Iter
         tampered = judge_header(head, layer.format, chain[number + 1 :]).tampered
         if tampered is not None:
             yield f"stands on {layer.pool}/{layer.volume}, which {tampered}"
+
+
+def _with_length(hypervisor: Hypervisor, disk: DiskFacts) -> DiskFacts:
+    try:
+        return msgspec.structs.replace(disk, length=_length(hypervisor, disk))
+    except Refused:
+        return disk
 
 
 def _length(hypervisor: Hypervisor, disk: DiskFacts) -> int | None:

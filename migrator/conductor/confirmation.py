@@ -17,6 +17,8 @@ from migrator.errors import Refused, Transient
 from migrator.messages import InstanceRef, RestoreSource, StopGuest, StopHow
 from migrator.model import (
     AddTodo,
+    DiskLayer,
+    DiskMode,
     DiskMove,
     Effect,
     Migration,
@@ -26,7 +28,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import MigrationState
-from migrator.storage.moves import copied
+from migrator.storage.moves import made
 
 STOP_DEADLINE_S = 60.0
 START_DEADLINE_S = 90.0
@@ -66,7 +68,7 @@ def revert(context: Context, migration: Migration, todo: Todo) -> Done:
         SwitchOwner(migration.destination, migration.source, in_use=running),
         AddTodo(TodoKind.UNDO_DESTINATION, migration.destination, _left(todo)),
     ]
-    volumes = [[move.pool, move.volume] for move in copied(migration.disks)]
+    volumes = [[move.pool, move.volume] for move in made(migration.disks)]
     if volumes:
         payload = {"volumes": volumes}
         back += [
@@ -139,6 +141,11 @@ def _turned(move: DiskMove) -> DiskMove:
         source_volume=move.volume,
         pool=move.source_pool,
         volume=move.source_volume,
+        backing=tuple(
+            DiskLayer(base.format, base.source_pool, base.source_volume, length=base.length)
+            for base in move.bases
+            if move.mode is DiskMode.COPY
+        ),
     )
 
 

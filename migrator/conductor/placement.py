@@ -61,9 +61,17 @@ class Checked:
         return tuple(dict.fromkeys(refusal.code for refusal in self.refusals))
 
 
-def disk_wishes(asked: MigrationRequest | Migration) -> DiskWishes:
-    """What was asked of its disks, and what its kind asks of them."""
-    return DiskWishes(asked.disk_pools, asked.flatten, offline=asked.kind is Kind.COLD)
+def disk_wishes(
+    asked: MigrationRequest | Migration, wishes: Wishes, facts: SourceFacts
+) -> DiskWishes:
+    """What was asked of its disks, and what its kind asks of them. A guest with a saved memory image
+    goes on in the middle of what it did: it still needs its scratch disks."""
+    return DiskWishes(
+        asked.disk_pools,
+        asked.flatten,
+        offline=asked.kind is Kind.COLD,
+        scratch=() if facts.saved_xml is not None else wishes.scratch,
+    )
 
 
 def select_hosts(

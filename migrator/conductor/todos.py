@@ -40,7 +40,7 @@ from migrator.model import (
     Todo,
     TodoKind,
 )
-from migrator.storage.moves import copied
+from migrator.storage.moves import made
 from migrator.storage.tell import planned_bases, planned_volumes
 
 LOG = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Todos:
             self._write_down(migration, unwritten, [], {})
         if done is None:
             return
-        if copied(migration.disks):
+        if made(migration.disks):
             # What waits out its grace waited for these, and is due at a time of its own.
             self._context.todo.put(migration.id)
 

@@ -155,7 +155,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
         source,
         request.mode,
         request.host,
-        disks=disk_wishes(request),
+        disks=disk_wishes(request, instance.wishes, facts),
         kind=request.kind,
         wishes=instance.wishes,
     )

@@ -29,7 +29,7 @@ def wishes_after(wishes: Wishes, asked: WishInstance) -> Wishes:
     :raises Refused: ``request.invalid`` for what is no label or no choice, or contradicts itself.
     """
     changes: dict[str, Any] = {}
-    for field in ("affinity", "anti_affinity", "tags", "forbidden_tags"):
+    for field in ("affinity", "anti_affinity", "tags", "forbidden_tags", "scratch"):
         given = getattr(asked, field)
         if given is not None:
             changes[field] = labels(field, given)

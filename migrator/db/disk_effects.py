@@ -52,10 +52,10 @@ def drop_bytes(connection: Connection, migration_id: str, host: str | None = Non
 
 
 def move_disks(connection: Connection, migration: Migration, effect: MoveDisks) -> None:
-    """Records of copied disks name the copies from now on; what they stood on came as it was
+    """Records name the volumes at the destination from now on; what they stand on came as it was
     planned."""
     for move in effect.disks:
-        if move.mode is not DiskMode.COPY:
+        if move.mode is DiskMode.SHARED or move.pool is None:
             continue
         connection.execute(
             update(instance_disks)

@@ -73,6 +73,8 @@ class DiskFacts(Message, frozen=True):
     """Bytes its pool spends on it; None where no pool has it."""
     written: int | None = None
     """Bytes the guest has written to it since its QEMU was started; None while it does not run."""
+    length: int | None = None
+    """Bytes of its volume, of a disk that is only read; None where no pool has it."""
     header: str | None = None
     """Another format than its own that its first bytes look like; an alarm and nothing more."""
     tampered: str | None = None

@@ -44,7 +44,7 @@ class DiskMoveView(Message, frozen=True):
 
     target: str
     mode: str
-    """``shared``, ``copy`` or ``skip``."""
+    """``shared``, ``copy``, ``recreate`` or ``skip``."""
     source: str | None
     destination: str | None
     format: str | None
@@ -375,6 +375,8 @@ class WishInstance(Message, frozen=True):
     pci_numa: str | None = None
     pci_live: str | None = None
     by: str = "operator"
+    scratch: list[str] | None = None
+    """Disks, by target, whose content nobody needs once the guest is off."""
 
 
 class InstanceList(Message, frozen=True):

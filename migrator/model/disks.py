@@ -36,8 +36,11 @@ class DiskMode(enum.StrEnum):
     """Both hosts see the same volume: attached there, nothing is copied."""
     COPY = "copy"
     """Copied into a volume made for it at the destination; the source's is deleted in the end."""
+    RECREATE = "recreate"
+    """Made anew at the destination, empty: nobody needs what was on it."""
     SKIP = "skip"
-    """Nothing to bring: a drive without a medium, or a read-only one the destination has too."""
+    """Nothing is copied: a drive without a medium, or what is only read, which is at the destination
+    before its guest."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class DiskMove:
     """Bytes to be kept free for it in the destination's pool."""
     read_only: bool = False
     bases: tuple[BaseMove, ...] = ()
-    """The same as ``backing``, with where each comes from."""
+    """The same as ``backing``, with where each comes from; of a disk that is only read, itself."""
     path: str | None = None
     """Where the destination's host will have the copy."""
 

@@ -134,6 +134,8 @@ class Wishes:
     """Of all its devices; None: in one of its cells, or where the host does not say."""
     pci_live: PciLive | None = None
     """Of all its devices; None: as its domain says."""
+    scratch: tuple[str, ...] = ()
+    """Disks, by target, whose content nobody needs once their guest is off."""
 
 
 @dataclass(frozen=True)

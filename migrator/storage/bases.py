@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from migrator.messages import DiskFacts
 from migrator.model import BaseHow, BaseMove, DiskFormat, DiskLayer, DiskMove, Refusal
 from migrator.storage.destination import DestinationStorage, DiskWishes, destination_pool
@@ -34,6 +36,29 @@ def bases_of(
         )
         for layer in disk.chain
     )
+
+
+def medium_of(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> BaseMove:
+    """A disk that is only read is its own base; meaningful when :func:`against_medium` says nothing."""
+    (base,) = bases_of(_on_itself(disk), there, wishes)
+    return base
+
+
+def against_medium(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> str | None:
+    """Why what is only read cannot be had there; None when it can."""
+    if disk.chain:
+        return "it stands on another volume"
+    if disk.encrypted:
+        return "it is encrypted by QEMU"
+    if disk.format not in set(DiskFormat):
+        return f"it is of format {disk.format}"
+    own = _on_itself(disk)
+    return _against(own.chain[0], own, there, wishes)
+
+
+def _on_itself(disk: DiskFacts) -> DiskFacts:
+    layer = DiskLayer(disk.format, disk.pool, disk.volume, disk.path, length=disk.length)
+    return msgspec.structs.replace(disk, chain=[layer])
 
 
 def layers_of(bases: Sequence[BaseMove]) -> tuple[DiskLayer, ...]:
@@ -98,9 +123,9 @@ def _against(
 ) -> str | None:
     if layer.pool is None or layer.volume is None:
         return "which is in no storage pool; define one over its directory on both hosts"
-    if layer.pool in there.shared:
-        return None
     name = _pool(layer, disk, there, wishes)
+    if name == layer.pool and name in there.shared:
+        return None
     pool = there.pools.get(name or "")
     if pool is None or pool.path is None or layer.format not in pool.formats:
         return f"which pool {name or layer.pool} of the destination cannot take"
@@ -112,7 +137,10 @@ def _against(
 def _pool(
     layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
 ) -> str | None:
-    """The one of the same name, else where the disk itself goes."""
+    """The one that was asked for, of a disk that is only read; the one of the same name, else where the
+    disk itself goes."""
+    if layer.volume == disk.volume and disk.target in wishes.pools:
+        return wishes.pools[disk.target]
     if layer.pool in there.shared or layer.pool in there.pools:
         return layer.pool
     return destination_pool(disk, wishes, there)
@@ -121,9 +149,10 @@ def _pool(
 def _how(
     layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
 ) -> BaseHow:
-    if layer.pool in there.shared:
+    name = _pool(layer, disk, there, wishes)
+    if name == layer.pool and name in there.shared:
         return BaseHow.SHARED
-    place = (_pool(layer, disk, there, wishes), layer.volume)
+    place = (name, layer.volume)
     return BaseHow.PRESENT if place in there.present else BaseHow.BRING
 
 

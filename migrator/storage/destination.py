@@ -22,6 +22,8 @@ class DiskWishes:
     """A disk that stands on a base image may arrive standing alone."""
     offline: bool = False
     """The guest is off meanwhile: nothing of it is cached, and volumes are copied as they are."""
+    scratch: Collection[str] = ()
+    """Targets of disks whose content nobody needs."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def volumes_to_look_for(
     found = (
         (pool, volume)
         for disk in disks
-        if disk.volume is not None and not disk.read_only
+        if disk.volume is not None
         for own, volume in _places(disk)
         for pool in (destination_pool(disk, wishes, there), own)
     )

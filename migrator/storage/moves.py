@@ -11,7 +11,7 @@ from migrator.storage.bases import to_be_there
 def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
     """pool of the destination -> bytes to be kept free in it."""
     needs: dict[str, int] = {}
-    for move in copied(moves):
+    for move in made(moves):
         assert move.pool is not None
         needs[move.pool] = needs.get(move.pool, 0) + move.needs
     for base in to_be_there(moves):
@@ -20,6 +20,16 @@ def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
     return needs
 
 
+def made(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
+    """Those that get a volume made for them, whatever comes into it."""
+    return tuple(move for move in moves if move.mode in (DiskMode.COPY, DiskMode.RECREATE))
+
+
+def relocated(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
+    """Those that are other volumes at the destination; what is only read among them."""
+    return tuple(move for move in moves if move in made([move]) or move.bases)
+
+
 def copied(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
-    """Those that get a volume made for them."""
+    """Those whose content is copied into the volume made for them."""
     return tuple(move for move in moves if move.mode is DiskMode.COPY)

@@ -8,14 +8,14 @@ does not move, and the refusal says what mends it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.messages import DiskFacts
 from migrator.model import BaseHow, DiskFormat, DiskMode, DiskMove, Refusal
-from migrator.storage.bases import against_one_name
+from migrator.storage.bases import against_medium, against_one_name, medium_of
 from migrator.storage.copying import VOLUME_SOURCES, against_copying, copy, known_format
 from migrator.storage.destination import DestinationStorage, DiskWishes, Volume
-from migrator.storage.moves import bytes_by_pool, copied
+from migrator.storage.moves import bytes_by_pool
 from migrator.storage.refusals import (
     FILTER,
     REMOVABLE,
@@ -110,11 +110,54 @@ def _judge(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _V
         return _shared(disk, there, wishes.offline)
     why_not = not_shared(disk, there.not_shared.get(disk.pool))
     if disk.read_only or disk.device in REMOVABLE:
-        return _no(disk, "disk.not_shared", f"{why_not}; {mend_medium(disk)}")
+        return _medium(disk, there, wishes, why_not)
+    if disk.target in wishes.scratch and wishes.offline:
+        return _recreate(disk, there, wishes)
     refusals = tuple(against_copying(disk, there, wishes))
     if refusals:
         return _Verdict(refusals=refusals)
     return _Verdict(copy(disk, there, wishes, why_not))
+
+
+def _medium(
+    disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes, why_not: str
+) -> _Verdict:
+    """Nobody writes to it: it is there before its guest, and nothing of it is copied."""
+    if not disk.read_only:
+        return _no(disk, "disk.not_shared", f"{why_not}; {mend_medium(disk)}")
+    if disk.tampered is not None:
+        return _no(disk, "disk.header_mismatch", f"{disk.tampered}; {mend_medium(disk)}")
+    against = against_medium(disk, there, wishes)
+    if against is not None:
+        told = f"{why_not}; and it cannot be brought along: {against}; {mend_medium(disk)}"
+        return _no(disk, "disk.not_shared", told)
+    base = medium_of(disk, there, wishes)
+    brought = "is brought along first" if base.how is BaseHow.BRING else "is there"
+    return _Verdict(
+        DiskMove(
+            disk.target,
+            DiskMode.SKIP,
+            f"it is only read, and {brought}",
+            format=base.format,
+            source_pool=disk.pool,
+            source_volume=disk.volume,
+            pool=base.pool,
+            volume=base.volume,
+            read_only=True,
+            bases=(base,),
+            path=base.path,
+        )
+    )
+
+
+def _recreate(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes) -> _Verdict:
+    alone = replace(wishes, flatten=True, offline=False)
+    refusals = tuple(against_copying(disk, there, alone))
+    if refusals:
+        return _Verdict(refusals=refusals)
+    move = copy(disk, there, alone, "")
+    why = "it is scratch, and its guest is off"
+    return _Verdict(replace(move, mode=DiskMode.RECREATE, why=why))
 
 
 def _shared(disk: DiskFacts, there: DestinationStorage, offline: bool) -> _Verdict:
@@ -160,8 +203,8 @@ def _too_full(moves: Sequence[DiskMove], there: DestinationStorage) -> Iterator[
         if needed > free:
             targets = ", ".join(
                 move.target
-                for move in copied(moves)
-                if move.pool == name or name in {base.pool for base in move.bases}
+                for move in moves
+                if (move.pool == name and move.needs) or name in {base.pool for base in move.bases}
             )
             yield Refusal(
                 FILTER,

@@ -10,7 +10,7 @@ import msgspec
 from migrator.messages import DiskMoveView, PlannedVolume
 from migrator.model import BaseHow, BaseMove, DiskFormat, DiskMode, DiskMove
 from migrator.storage.bases import to_be_there
-from migrator.storage.moves import copied
+from migrator.storage.moves import made
 
 MIB = 1024 * 1024
 
@@ -25,7 +25,7 @@ def planned_volumes(moves: Sequence[DiskMove]) -> list[PlannedVolume]:
             virtual_size=move.virtual_size,
             backing=move.backing[0] if move.backing else None,
         )
-        for move in copied(moves)
+        for move in made(moves)
     ]
 
 
@@ -51,6 +51,11 @@ def told_move(move: DiskMove) -> str:
             )
         case DiskMode.SHARED:
             return f"disk {move.target} is attached where it is: {move.why}"
+        case DiskMode.RECREATE:
+            place = _place(move.pool, move.volume)
+            return f"disk {move.target} is made anew, empty, as {place}: {move.why}"
+        case DiskMode.SKIP if move.bases:
+            return f"nothing of {move.target} is copied: {move.why}"
         case DiskMode.SKIP:
             return f"nothing is to be brought for {move.target}: {move.why}"
 
@@ -69,7 +74,7 @@ def told_base(base: BaseMove) -> str:
 
 def move_view(move: DiskMove, remaining: int | None = None) -> DiskMoveView:
     """For people and programs."""
-    real = move.mode is not DiskMode.SKIP
+    real = move.pool is not None
     return DiskMoveView(
         target=move.target,
         mode=move.mode,

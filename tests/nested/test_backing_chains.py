@@ -123,15 +123,24 @@ def test_an_overlay_moves_live_and_cold_on_a_base_that_travels_once(
     assert volume(destination, BASE).stat().st_mtime_ns == arrived.st_mtime_ns
     assert json.loads(header_of(destination, TWIN_TOP))["backing-filename"] == f"{directory}/{BASE}"
     lab.virsh(destination, "destroy", TWIN)
-    lab.virsh(destination, "undefine", TWIN)
+    await_(lambda: status(lab, TWIN) == "shutoff", "the service knows that it is off", 30)
+    done = lab.migrator("instance", "set", TWIN, "--scratch", "vda")
+    assert done.status == 0, done.err
+    view = lab.migrate(TWIN, source, "--kind", "cold").until_ended()
+    assert view["state"] == "completed", Moving(lab, view["id"]).story()
+    anew = json.loads(header_of(source, TWIN_TOP))
+    assert "backing-filename" not in anew
+    assert (anew["virtual-size"], anew["actual-size"] < MIB) == (64 * MIB, True)
+    assert not volume(destination, TWIN_TOP).exists()
+    lab.virsh(source, "undefine", TWIN)
     lab.await_gone(TWIN)
-    volume(destination, TWIN_TOP).unlink()
+    volume(source, TWIN_TOP).unlink()
     verify(lab)
 
     kept = volume(destination, f"{TOP}.kept")
     os.link(volume(destination, TOP), kept)
     lab.virsh(destination, "destroy", GUEST)
-    await_(lambda: status(lab) == "shutoff", "the service knows that it is off", 30)
+    await_(lambda: status(lab, GUEST) == "shutoff", "the service knows that it is off", 30)
     try:
         view = lab.migrate(GUEST, source, "--kind", "cold").until_ended()
         assert view["state"] == "completed", Moving(lab, view["id"]).story()
@@ -145,8 +154,8 @@ def test_an_overlay_moves_live_and_cold_on_a_base_that_travels_once(
     assert lab.verify().status == 0
 
 
-def status(lab: Lab) -> str:
-    (shown,) = [each for each in lab.api("v1", "instances")["instances"] if each["name"] == GUEST]
+def status(lab: Lab, guest: str) -> str:
+    (shown,) = [each for each in lab.api("v1", "instances")["instances"] if each["name"] == guest]
     return str(shown["status"])
 
 

@@ -12,6 +12,7 @@ from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.usefixtures("discarding")]
 
+POOL = "/var/lib/libvirt/images"
 SMALL = ("--memory", "128", "--dirty", "8", "--dirty-rate", "2")
 
 
@@ -46,28 +47,33 @@ def test_a_guest_with_shared_raw_and_qcow2_disks_moves_there_and_back(lab: Lab) 
     assert writes[-1] > writes[0]
 
 
-def test_a_guest_with_a_medium_only_its_host_has_is_refused_and_nothing_is_touched(
+def test_a_medium_only_its_host_has_goes_along_and_one_in_no_pool_keeps_its_guest(
     lab: Lab,
 ) -> None:
     source, destination = lab.hosts
     guest = lab.boot("homebound", source, *SMALL, "--cdrom")
-    medium = Path(source.pools["local"]) / "homebound.iso"
-    medium.write_bytes(bytes(1024 * 1024))
+    media = [Path(host.pools["local"]) / "homebound-vd.iso" for host in lab.hosts]
+    media[0].write_bytes(b"read only" * 100_000)
+    lab.tool("exec", source.name, "cp", f"{POOL}/{media[0].name}", f"/run/{media[0].name}")
+    insert = ("change-media", guest, "sda", "--update", "--live", "--force")
     try:
-        lab.virsh(source, "pool-refresh", "local")
-        path = lab.virsh(source, "vol-path", "homebound.iso", "--pool", "local")
-        lab.virsh(source, "change-media", guest, "sda", path, "--insert", "--live")
-        before, there = lab.definitions(), list(Path(destination.pools["local"]).iterdir())
-
+        lab.virsh(source, *insert, f"/run/{media[0].name}")
         done = lab.migrator("migrate", guest, "--host", destination.name, "--wait")
-
-        assert done.status == 2
-        assert done.code == "disk.not_shared", done.err
+        assert (done.status, done.code, done.out) == (2, "disk.not_in_pool", ""), done.err
         assert "--eject" in done.err
-        assert done.out == ""
-        assert lab.definitions() == before
-        left = [path for path in Path(destination.pools["local"]).iterdir() if path not in there]
-        assert all(path.name.startswith(".migrator-") for path in left)
+
+        lab.virsh(source, "pool-refresh", "local")
+        lab.virsh(source, *insert, f"{POOL}/{media[0].name}")
+        lab.move(guest, destination)
+        assert media[1].read_bytes() == media[0].read_bytes()
+        drive = lab.xml_on(destination, guest).find("devices/disk[@device='cdrom']/source")
+        assert drive is not None
+        assert (drive.get("pool"), drive.get("volume")) == ("local", media[0].name)
+        verify(lab)
     finally:
-        medium.unlink()
+        lab.virsh(
+            lab.home_of(guest), "change-media", guest, "sda", "--eject", "--live", check=False
+        )
+        for medium in media:
+            medium.unlink(missing_ok=True)
     verify(lab)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import insert, remove
 from migrator.model import DiskMove
-from migrator.storage.moves import copied
+from migrator.storage.moves import relocated
 
 KEEPS_SPARSE = {"discard": "unmap", "detect_zeroes": "unmap"}
 """What keeps holes of a copy from being written as zeroes. Given to the running guest only: what its
@@ -19,11 +19,11 @@ SOURCE_PATHS = ("file", "dev")
 
 
 def rewrite(domain: Element, disks: Sequence[DiskMove], running: bool) -> Iterator[str]:
-    """Point every copied disk to its copy.
+    """Point every disk that is another volume there to that one.
 
     :param running: the XML of the guest as it runs, not its definition.
     """
-    moves = {move.target: move for move in copied(disks)}
+    moves = {move.target: move for move in relocated(disks)}
     # libvirt does not look pools up for a copy that is to hold the topmost volume alone.
     by_path = running and any(move.backing for move in moves.values())
     for disk in domain.iterfind("devices/disk"):
@@ -32,9 +32,9 @@ def rewrite(domain: Element, disks: Sequence[DiskMove], running: bool) -> Iterat
         source = disk.find("source")
         if move is None or source is None or not _is_copied(source, move):
             continue
-        yield from _point_to_copy(disk, source, move, by_path)
+        yield from _point_to_copy(disk, source, move, by_path and not move.read_only)
         _say_chain(disk, source, move)
-        if running:
+        if running and not move.read_only:
             yield from _keep_sparse(disk, move)
 
 

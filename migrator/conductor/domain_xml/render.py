@@ -30,7 +30,7 @@ from migrator.conductor.domain_xml.size import Size, resize
 from migrator.conductor.domain_xml.whitelist import unexpected_changes
 from migrator.errors import Broken
 from migrator.model import AttemptMark, DiskMove, HostAddresses
-from migrator.storage.moves import copied
+from migrator.storage.moves import relocated
 
 Rewriter = Callable[[Element, Arrival], Iterable[str]]
 """Changes the tree in place and yields what it changed, in words."""
@@ -89,7 +89,7 @@ def render(request: RenderRequest, rewriters: Sequence[Rewriter] = REWRITERS) ->
     addresses = AddressMap.between(request.source, request.destination)
     arrival = Arrival(addresses, request.landing)
     rewrite = partial(_rewrite, arrival=arrival, disks=request.disks, rewriters=rewriters)
-    targets = frozenset(move.target for move in copied(request.disks))
+    targets = frozenset(move.target for move in relocated(request.disks))
     live, changes = _checked(
         request.live_xml, partial(rewrite, mark=request.mark, running=True), targets
     )

@@ -21,7 +21,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import POSTCOPY_STATES, MigrationState
-from migrator.storage.moves import copied
+from migrator.storage.moves import made
 from migrator.storage.tell import planned_volumes
 
 USER_PAUSED, USER_RESUMED = "user_pause", "user_resume"
@@ -108,7 +108,7 @@ def finishing(run: Run, results: Results) -> AddTodo:
 
 def _what_is_left(run: Run) -> list[AddTodo]:
     """The source's volumes whose content has moved; never one that both hosts share."""
-    volumes = [[move.source_pool, move.source_volume] for move in copied(run.migration.disks)]
+    volumes = [[move.source_pool, move.source_volume] for move in made(run.migration.disks)]
     if not volumes:
         return []
     grace_s = run.context.settings.delete_grace_s

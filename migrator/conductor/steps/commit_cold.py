@@ -23,7 +23,7 @@ from migrator.model import (
     TodoKind,
 )
 from migrator.states import MigrationState
-from migrator.storage.moves import copied
+from migrator.storage.moves import made
 from migrator.storage.tell import planned_volumes
 
 
@@ -87,7 +87,7 @@ def let_go(migration: Migration, grace_s: float, files: Sequence[Any]) -> list[E
     :param files: what was left there besides disks, as it was journalled.
     """
     assert migration.source is not None
-    volumes = [[move.source_pool, move.source_volume] for move in copied(migration.disks)]
+    volumes = [[move.source_pool, move.source_volume] for move in made(migration.disks)]
     left = {"files": list(files)} if files else {}
     release: list[Effect] = [AddTodo(TodoKind.RELEASE_SOURCE, migration.source, left)]
     if volumes:

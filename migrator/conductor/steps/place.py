@@ -37,7 +37,7 @@ from migrator.model import (
 )
 from migrator.scheduler.select import Judged
 from migrator.states import PAST_NO_RETURN, MigrationState
-from migrator.storage.moves import copied
+from migrator.storage.moves import copied, relocated
 from migrator.storage.tell import planned_volumes, told_move, view_of_move
 
 SLOT_S = 1.0
@@ -84,7 +84,7 @@ class Place(Step):
         tried: dict[str, Checked] = {}
         conflicts, waited = 0, False
         while True:
-            move = _move(run, tried)
+            move = _move(run, facts, tried)
             selection = select_hosts(run.context, facts, move, enough=1)
             full = only_full(selection)
             if not selection.fitting and full:
@@ -131,7 +131,7 @@ class Place(Step):
             if conflict.code != "claim.conflict":
                 raise
             return _unclaimed(checked.host, conflict)
-        for move in copied(plan.moves):
+        for move in relocated(plan.moves):
             run.tell("step", told_move(move), **view_of_move(move))
         return checked
 
@@ -160,7 +160,7 @@ class Place(Step):
         )
 
 
-def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
+def _move(run: Run, facts: SourceFacts, tried: Mapping[str, Checked]) -> Move:
     migration = run.migration
     return Move(
         source=run.source,
@@ -168,7 +168,7 @@ def _move(run: Run, tried: Mapping[str, Checked]) -> Move:
         host=migration.requested_host,
         most_incoming=run.context.settings.max_incoming,
         tried=frozenset({*tried, *migration.avoided}),
-        disks=disk_wishes(migration),
+        disks=disk_wishes(migration, run.wishes(), facts),
         migration_id=migration.id,
         kind=migration.kind,
         wishes=run.wishes(),

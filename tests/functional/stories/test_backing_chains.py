@@ -11,7 +11,7 @@ import pytest
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.conductor.settings import ConductorSettings
 from migrator.errors import Refused
-from migrator.messages import AbortMigration, MigrationRef
+from migrator.messages import AbortMigration, MigrationRef, WishInstance
 from migrator.model import DiskFormat, DiskLayer
 from migrator.rpc import Bus
 from tests.fakes.hypervisor import FakeDisk
@@ -216,3 +216,52 @@ def test_what_cannot_be_had_at_the_destination_is_refused_before_anything_starts
     assert refusal.value.code == "disk.backing_missing"
     assert "no storage pool" in refusal.value.message
     assert real(local(service, "h2")) == set()
+
+
+CD = """
+    <disk type='file' device='cdrom'>
+      <driver name='qemu' type='raw'/>
+      <source file='/local/debian.iso'/>
+      <target dev='sda' bus='sata'/>
+      <readonly/>
+    </disk>"""
+
+
+def test_a_medium_only_its_host_has_is_brought_along_and_stays_on_both(
+    service: ServiceUnderTest,
+) -> None:
+    local(service, "h1")["debian.iso"] = FakeVolume(b"iso", MIB, MIB)
+    web1 = guest(service, "web1", devices=CD)
+    ended = moved(service, "web1")
+    assert local(service, "h2")["debian.iso"].content == b"iso"
+    assert local(service, "h1")["debian.iso"].content == b"iso"
+    domain = service.host("h2").domains[web1]
+    assert domain.live_xml is not None
+    disks = {disk.target: disk for disk in disk_facts(domain.live_xml)}
+    assert (disks["sda"].pool, disks["sda"].volume) == ("local", "debian.iso")
+    assert disks["sda"].read_only
+    moves = service.client.show_disks(MigrationRef(id=ended.id)).disks
+    assert [(move.target, move.mode) for move in moves] == [("vda", "copy"), ("sda", "skip")]
+    records = {disk.target: disk for disk in service.show_instance("web1").disks}
+    assert (records["sda"].pool, records["sda"].volume) == ("local", "debian.iso")
+
+
+def test_a_scratch_disk_is_made_anew_when_its_guest_is_off_and_copied_when_it_runs(
+    service: ServiceUnderTest,
+) -> None:
+    web1 = guest(service, "web1", persistent=True)
+    service.until(lambda: bool(service.show_instance("web1").disks))
+    service.client.wish(WishInstance(instance="web1", scratch=["vda"]))
+    assert service.show_instance("web1").wishes.scratch == ("vda",)
+    moved(service, "web1")
+    assert local(service, "h2")["web1-vda"].content.endswith(b"web1")
+    ended = service.wait(service.migrate("web1", host="h1", kind="cold").id)
+    assert ended.state == "completed", service.events(ended.id)
+    assert local(service, "h1")["web1-vda"].content == qcow2_head(64 * MIB)
+    assert "web1-vda" not in local(service, "h2")
+    assert [copy.source.volume for copy in service.host("h2").copied] == []
+    (move,) = service.client.show_disks(MigrationRef(id=ended.id)).disks
+    assert move.mode == "recreate"
+    assert service.running_on(web1) == ["h1"]
+    (shown,) = service.show_instance("web1").disks
+    assert shown.chain == []

@@ -177,3 +177,92 @@ def test_the_digest_of_a_volume_is_of_what_it_holds_and_how_long_it_is() -> None
     )
     others = [volume(129, "a", None), volume(128, None, "a"), volume(128, "a", "b")]
     assert same not in {content_digest(each) for each in others}
+
+
+# ---------------------------------------------------------------- what is only read
+
+CD = DiskFacts(
+    target="sda",
+    device="cdrom",
+    source_type="file",
+    pool="images",
+    volume="debian.iso",
+    path="/srv/images/debian.iso",
+    read_only=True,
+    length=GIB,
+)
+
+
+@pytest.mark.parametrize("wishes", [LIVE, COLD])
+def test_what_is_only_read_is_there_before_its_guest_and_never_copied(wishes: DiskWishes) -> None:
+    planned = plan(CD, wishes=wishes)
+    assert planned.refusals == ()
+    (move,) = planned.moves
+    assert (move.mode, move.pool, move.volume) == (DiskMode.SKIP, "images", "debian.iso")
+    assert move.backing == ()
+    assert planned.bytes_by_pool == {"images": GIB}
+    assert planned_volumes(planned.moves) == []
+    (volume,) = planned_bases(planned.moves)
+    assert (volume.volume, volume.virtual_size) == ("debian.iso", GIB)
+    assert "brought along first" in told_move(move)
+    assert move_view(move).destination == "images/debian.iso"
+    there = with_(THERE, present={("images", "debian.iso")})
+    assert plan(CD, there=there, wishes=wishes).bytes_by_pool == {}
+
+
+def test_what_is_only_read_goes_into_the_pool_that_is_asked_for() -> None:
+    (move,) = plan(CD, wishes=DiskWishes({"sda": "local"})).moves
+    assert (move.pool, move.path) == ("local", "/srv/local/debian.iso")
+
+
+@pytest.mark.parametrize(
+    ("disk", "code", "said"),
+    [
+        (replace(CD, read_only=False), "disk.not_shared", "--eject"),
+        (replace(CD, length=None), "disk.not_shared", "size"),
+        (replace(CD, format="vmdk"), "disk.not_shared", "format vmdk"),
+        (replace(CD, encrypted=True), "disk.not_shared", "encrypted"),
+        (replace(CD, format="qcow2", chain=[BASE]), "disk.not_shared", "another volume"),
+        (replace(CD, format="qcow2", tampered="lies"), "disk.header_mismatch", "lies"),
+        (replace(CD, pool="elsewhere"), "disk.not_shared", "cannot take"),
+    ],
+)
+def test_a_medium_that_cannot_be_brought_along_keeps_its_guest(
+    disk: DiskFacts, code: str, said: str
+) -> None:
+    (refusal,) = plan(disk).refusals
+    assert refusal.code == code
+    assert said in refusal.message
+
+
+# ---------------------------------------------------------------- scratch
+
+SCRATCH = DiskWishes(offline=True, scratch=("vda",))
+
+
+def test_a_scratch_disk_of_a_guest_that_is_off_is_made_anew_and_stands_alone() -> None:
+    planned = plan(DISK, wishes=SCRATCH)
+    assert planned.refusals == ()
+    (move,) = planned.moves
+    assert (move.mode, move.bases, move.backing) == (DiskMode.RECREATE, (), ())
+    assert planned.bytes_by_pool == {"local": 10 * GIB}
+    (volume,) = planned_volumes(planned.moves)
+    assert (volume.format, volume.virtual_size) == (DiskFormat.QCOW2, 10 * GIB)
+    assert volume.backing is None
+    assert "made anew, empty, as local/g-vda" in told_move(move)
+
+
+def test_a_running_guest_needs_what_is_on_its_scratch_disk() -> None:
+    (move,) = plan(DISK, wishes=with_(SCRATCH, offline=False)).moves
+    assert move.mode is DiskMode.COPY
+
+
+def test_a_shared_scratch_disk_is_attached() -> None:
+    alone = replace(DISK, pool="shared", chain=[])
+    assert plan(alone, wishes=SCRATCH).moves[0].mode is DiskMode.SHARED
+
+
+def test_a_scratch_disk_is_made_in_no_ones_place() -> None:
+    there = with_(THERE, present={("local", "g-vda")})
+    (refusal,) = plan(DISK, there=there, wishes=SCRATCH).refusals
+    assert refusal.code == "volume.exists"

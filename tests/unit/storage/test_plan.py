@@ -369,6 +369,7 @@ def test_what_may_be_in_the_way_is_looked_for_also_where_the_copy_is_asked_to_go
     assert volumes_to_look_for(disks, wishes, DestinationStorage()) == (
         ("fast", "g-vda"),
         ("local", "g-vda"),
+        ("iso", "debian.iso"),
     )
 
 
