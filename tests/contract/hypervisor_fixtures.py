@@ -103,6 +103,10 @@ class World(Protocol):
 
     def withdraw_pool(self, side: Side, name: str) -> None: ...
 
+    def save(self, side: Side, instance_id: str) -> None:
+        """Put its memory into an image, as `virsh managedsave` does."""
+        ...
+
     def slow(self) -> None:
         """Transfers of big guests that start from now on take longer than the test."""
         ...
@@ -260,6 +264,9 @@ class FakeWorld:
     def withdraw_pool(self, side: Side, name: str) -> None:
         self._fake(side).pools.remove(name)
 
+    def save(self, side: Side, instance_id: str) -> None:
+        self._fake(side).save_guest(instance_id, b"memory")
+
     def slow(self) -> None:
         self._fleet.hold()
 
@@ -399,6 +406,11 @@ class LabWorld:
     def withdraw_pool(self, side: Side, name: str) -> None:
         conn = self._open(self._uris[side.name])
         conn.storagePoolLookupByName(name).destroy()
+        conn.close()
+
+    def save(self, side: Side, instance_id: str) -> None:
+        conn = self._open(self._uris[side.name])
+        conn.lookupByUUIDString(instance_id).managedSave(0)
         conn.close()
 
     def slow(self) -> None:

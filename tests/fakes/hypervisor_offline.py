@@ -11,6 +11,9 @@ from tests.fakes.hypervisor_domain import FakeDomain
 from tests.fakes.hypervisor_host import FakeHost
 from tests.fakes.hypervisor_pools import FakePool, FakeStorage, FakeVolume
 
+STATE = "/var/lib"
+"""Below it every directory is there that somebody looks for, and nowhere else."""
+
 
 class FakeOffline(FakeHost):
     """The part of a fake hypervisor that is about guests that are off."""
@@ -75,7 +78,13 @@ class FakeOffline(FakeHost):
     def define_saved(self, instance_id: str, xml: str) -> None:
         self._enter("define_saved")
         with self.fleet.lock:
-            domain = self.domains[instance_id]
+            domain = self.domains.get(instance_id)
+            if domain is None:
+                raise Refused("guest.not_active", f"{self.name} has no domain {instance_id}")
+            try:
+                ElementTree.fromstring(xml)
+            except ElementTree.ParseError as error:
+                raise Refused("domain.xml_invalid", f"libvirt does not take it: {error}") from error
             assert f"{domain.name}.save" in self.directory(SAVED_DIRECTORY).volumes
             domain.saved_xml = xml
 
@@ -95,6 +104,11 @@ class FakeOffline(FakeHost):
 
     def open_directory(self, path: str) -> str:
         self._enter("open_directory")
+        over = self.pools.over(path)
+        if over is not None:
+            return over
+        if not path.startswith(f"{STATE}/"):
+            raise Refused("pool.missing", f"there is no directory {path}", path=path)
         name = f"migrator-state{path.replace('/', '-')}"
         self.pools.add(FakePool(name, self.directory(path), "dir", path))
         self.pools.refresh(name)

@@ -96,6 +96,11 @@ class FakePools:
     def facts(self) -> list[PoolFacts]:
         return [_facts(pool) for _, pool in sorted(self._pools.items()) if pool.active]
 
+    def over(self, path: str) -> str | None:
+        """The active pool whose directory it is."""
+        found = (pool.name for pool in self._pools.values() if pool.active and pool.path == path)
+        return next(found, None)
+
     def at_path(self, path: str) -> tuple[str, str] | None:
         """(pool, volume) that has it."""
         for pool in self._pools.values():
