@@ -459,7 +459,7 @@ def _removed(hypervisor: Hypervisor, instance_id: str) -> bool:
     try:
         hypervisor.abort_job(instance_id)
         hypervisor.destroy(instance_id)
-        hypervisor.undefine(instance_id)
+        hypervisor.undefine_whole(instance_id)
     except MigratorError:
         return False
     return not hypervisor.view(instance_id).active
