@@ -176,7 +176,7 @@ class Faults:
 
     def _pause(self, host: SimHost, guest: str) -> None:
         host.suspend(guest)
-        self._world.paused_by_user.add(guest)
+        self._world.paused_by_user[guest] = self._world.scheduler.time
 
     def _crash(self, host: SimHost, guest: str) -> None:
         host.end(host.domains[guest], "crashed", Reason.CRASHED)

@@ -76,6 +76,8 @@ class Witness:
         self._fleet = fleet
         self.moved: dict[str, list[tuple[str, str]]] = {}
         """migration id -> (instance id, host it arrived on), in the order it happened."""
+        self.arrived_at: dict[str, float] = {}
+        """instance id -> when it came to where it is by a live move."""
         self.split: dict[str, tuple[str, str]] = {}
         """migration id -> the same of one that went on as post-copy."""
         self.transfers: dict[tuple[str, int], int] = {}
@@ -115,6 +117,7 @@ class Witness:
             came_paused and domain.transfer is None
         ):
             self.moved.setdefault(mark.migration_id, []).append((event.instance_id, host.name))
+            self.arrived_at[event.instance_id] = self._fleet.scheduler.time
 
 
 class SeenByAgent:

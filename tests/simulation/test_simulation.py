@@ -102,3 +102,8 @@ def test_a_loss_that_is_seen_before_anybody_heard_of_the_split_ends_the_migratio
 def test_a_guest_that_is_paused_before_its_cold_move_stops_it_stays_where_it_is() -> None:
     report = struck("cold", "user_pauses", Trigger("conductor", "answered prepare_destination"))
     assert (report.ends, report.violations) == (["failed"], []), report
+
+
+def test_a_guest_that_is_paused_before_anything_of_it_is_sent_arrives_paused() -> None:
+    report = struck("live", "user_pauses", Trigger("h1", "answered transfer_action"))
+    assert (report.ends, report.violations) == (["completed"], []), report

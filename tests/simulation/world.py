@@ -63,7 +63,8 @@ class World:
         """instance id -> migration id, or the code of the refusal."""
         self.asked: list[str] = []
         self.refusals: list[str] = []
-        self.paused_by_user: set[str] = set()
+        self.paused_by_user: dict[str, float] = {}
+        """instance id -> when."""
         self.log: list[str] = []
         self._skew = dict(plan.skew)
         furnish(self)

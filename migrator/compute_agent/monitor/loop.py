@@ -162,6 +162,10 @@ class Monitor:
             self._standing = None
         elif self._standing is None:
             self._standing = pause_of(reading, self._transfer.downtime_limit_ms)
+        elif self._standing.fits == 0:
+            # It stood still before anything was sent: how fast that goes shows only now.
+            first = pause_of(reading, self._transfer.downtime_limit_ms)
+            self._standing = replace(first, at=self._standing.at)
         elif not self._standing.told and paused_by_hand(self._standing, reading):
             self._standing = replace(self._standing, told=True)
             self._transfer.paused_by_user = True
