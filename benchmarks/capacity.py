@@ -63,6 +63,8 @@ PROGRESS_S = 5.0
 ASKING_S = 0.5
 """For each migration to be asked for and begun, on a busy machine: all copy for longer than that."""
 ARRIVED = ("resumed", "migrated")
+AWAY_S = 120.0
+"""A fleet in one Python process reports late; that says nothing of its hosts."""
 PATIENCE_S = 1800.0
 ASKERS = 8
 
@@ -134,6 +136,7 @@ class Bench:
             max_outgoing=most,
             max_incoming=most,
             cpu_overcommit=1000.0,
+            host_down_s=AWAY_S,
         )
         clock = SystemClock()
         self.stores = open_stores(self._database, clock.now, Patience(settings.host_down_s))
@@ -244,6 +247,7 @@ def throughput(bench: Bench) -> Sequence[Row]:
     bench.until(lambda: sum(bench.ended().values()) == bench.guests, "all of them have ended")
     took = time.monotonic() - began
     ended = bench.ended()
+    bench.end()
     return [
         Row(f"{bench.guests} whole migrations", f"{bench.guests / took:.1f} per second", "", None),
         Row("ended", str(ended), f"{bench.guests} completed", ended == {"completed": bench.guests}),

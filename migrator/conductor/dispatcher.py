@@ -50,7 +50,10 @@ class Dispatcher:
                 # Without this loop nothing starts and every lease runs out.
                 LOG.exception("the queue met something unforeseen and goes on")
                 self._context.clock.sleep(AGAIN_S)
-            self._context.dispatch.get(self._period)
+            woken = self._context.dispatch.get(self._period)
+            while woken is not None:
+                # One look is enough for everything that has happened by then.
+                woken = self._context.dispatch.get(0.0)
 
     def stop(self) -> None:
         self._stopped = True
@@ -60,7 +63,7 @@ class Dispatcher:
         for place in the_line(self._context):
             # One whose worker has begun and not yet said so still stands in the line.
             if place.limit is None and not self._context.mail.is_open(place.migration.id):
-                self._lead(place.migration)
+                self._lead(place.migration.id)
 
     def _take_up(self) -> None:
         """Flows whose lease has run out, and our own from before a restart."""
@@ -69,11 +72,11 @@ class Dispatcher:
                 continue
             if resume(migration.state) in {Resume.CONTINUE, Resume.UNDO}:
                 LOG.warning("taking up migration %s in state %s", migration.id, migration.state)
-                self._lead(migration)
+                self._lead(migration.id)
 
-    def _lead(self, migration: Migration) -> None:
+    def _lead(self, migration_id: str) -> None:
         taken = self._context.stores.journal.lead(
-            migration.id, self._leader, self._context.settings.lease_s
+            migration_id, self._leader, self._context.settings.lease_s
         )
         if taken is None:
             return
@@ -102,7 +105,7 @@ def the_line(context: Context) -> Sequence[Place]:
         link_mib_s=settings.link_mib_s,
         links_mib_s=settings.links_mib_s,
     )
-    unfinished = context.stores.migrations.unfinished()
+    unfinished = context.stores.migrations.line()
     queued = [migration for migration in unfinished if migration.state is MigrationState.QUEUED]
     busy = [migration for migration in unfinished if migration.state in FLOW_STATES]
     return line_up(in_turn(queued, busy), busy, limits)

@@ -24,6 +24,7 @@ from migrator.model import (
     HostFacts,
     HostMark,
     HostState,
+    InLine,
     Instance,
     Migration,
     MigrationEvent,
@@ -165,7 +166,11 @@ class MigrationStore(Protocol):
 
     def unfinished(self) -> Sequence[Migration]: ...
 
-    def resumable(self, leader: str) -> Sequence[Migration]:
+    def line(self) -> Sequence[InLine]:
+        """The same, oldest first, read for every decision about what may start."""
+        ...
+
+    def resumable(self, leader: str) -> Sequence[InLine]:
         """Those with an active flow whose lease has run out or is ``leader``'s own."""
         ...
 

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from migrator.model import Migration
+from migrator.model import InLine, Migration
+
+Waiting = Migration | InLine
+"""Of a whole migration no more is looked at."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,14 @@ class Limits:
 class Place:
     """One queued migration's place in the line."""
 
-    migration: Migration
+    migration: Waiting
     position: int
     """1 is next."""
     limit: str | None
     """The limit that holds it; None when it may start now."""
 
 
-def in_turn(queued: Sequence[Migration], busy: Sequence[Migration]) -> list[Migration]:
+def in_turn(queued: Sequence[Waiting], busy: Sequence[Waiting]) -> list[Waiting]:
     """The line: highest priority first; within one priority sources take turns, each with its oldest,
     and one that has migrations under way has had those turns. So a host that is being emptied does
     not keep the others waiting."""
@@ -53,7 +56,7 @@ def in_turn(queued: Sequence[Migration], busy: Sequence[Migration]) -> list[Migr
     )
 
 
-def line_up(queued: Sequence[Migration], busy: Sequence[Migration], limits: Limits) -> list[Place]:
+def line_up(queued: Sequence[Waiting], busy: Sequence[Waiting], limits: Limits) -> list[Place]:
     """Judge the line in its order; each that may start counts as busy for those behind it.
 
     :param queued: as :func:`in_turn` has ordered it.
@@ -81,7 +84,7 @@ class _Load:
         self._arriving = Counter[str]()
         self._planned = Counter[str]()
 
-    def add(self, migration: Migration) -> None:
+    def add(self, migration: Waiting) -> None:
         source, goal = migration.source, _goal(migration)
         self._total += 1
         if source is not None:
@@ -91,7 +94,7 @@ class _Load:
         for host in _ends(migration):
             self._planned[host] += self._plan(migration, host)
 
-    def holds(self, migration: Migration) -> str | None:
+    def holds(self, migration: Waiting) -> str | None:
         """The first limit that leaves no room for one more like this."""
         limits, source, goal = self._limits, migration.source, _goal(migration)
         if self._total >= limits.fleet:
@@ -108,7 +111,7 @@ class _Load:
                 return f"link of {host}: {planned} of {link} MiB/s planned, {wanted} more wanted"
         return None
 
-    def _plan(self, migration: Migration, host: str) -> int:
+    def _plan(self, migration: Waiting, host: str) -> int:
         """MiB/s of a host's link; without a cap of its own a migration takes all it can get."""
         link = self._limits.link(host)
         if link is None:
@@ -119,11 +122,11 @@ class _Load:
         return link if cap is None else cap
 
 
-def _goal(migration: Migration) -> str | None:
+def _goal(migration: Waiting) -> str | None:
     """One that is still being placed has no destination yet, and will take the one it was given."""
     return migration.destination or migration.requested_host
 
 
-def _ends(migration: Migration) -> list[str]:
+def _ends(migration: Waiting) -> list[str]:
     """Hosts whose links it uses, as far as they are known."""
     return [host for host in (migration.source, _goal(migration)) if host is not None]

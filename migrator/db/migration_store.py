@@ -14,14 +14,22 @@ from sqlalchemy.sql.elements import ColumnElement
 from migrator.db.columns import database_now, seconds_until
 from migrator.db.engine import Database
 from migrator.db.migration_rows import MIGRATION
-from migrator.db.rows import event_from, migration_from, model_columns, storable, todo_from
+from migrator.db.rows import (
+    event_from,
+    in_line_from,
+    migration_from,
+    model_columns,
+    storable,
+    todo_from,
+)
 from migrator.db.tables import migration_events, migrations, todos
 from migrator.errors import Refused
 from migrator.messages import ListMigrations
-from migrator.model import Migration, MigrationEvent, Mode, Todo
+from migrator.model import InLine, Migration, MigrationEvent, Mode, Todo
 from migrator.states import FLOW_STATES
 
 TODO = model_columns(todos, Todo)
+_IN_LINE = model_columns(migrations, InLine)
 
 _ID = re.compile(r"[0-9a-f-]{4,36}")
 _ID_LENGTH = 36
@@ -89,14 +97,18 @@ class SqlMigrationStore:
         query = select(*MIGRATION).where(migrations.c.finished_at.is_(None))
         return self._migrations(query.order_by(migrations.c.created_at, migrations.c.id))
 
-    def resumable(self, leader: str) -> Sequence[Migration]:
+    def line(self) -> Sequence[InLine]:
+        """Oldest first."""
+        return self._in_line(select(*_IN_LINE).where(migrations.c.finished_at.is_(None)))
+
+    def resumable(self, leader: str) -> Sequence[InLine]:
         """Those with an active flow whose lease has run out or is ``leader``'s own, oldest first."""
-        query = select(*MIGRATION).where(
+        query = select(*_IN_LINE).where(
             migrations.c.finished_at.is_(None),
             migrations.c.state.in_(sorted(FLOW_STATES)),
             led_by_nobody_but(leader),
         )
-        return self._migrations(query.order_by(migrations.c.created_at, migrations.c.id))
+        return self._in_line(query)
 
     def events(self, migration_id: str, after: int, limit: int) -> Sequence[MigrationEvent]:
         """Its history after sequence number ``after``, oldest first."""
@@ -199,6 +211,11 @@ class SqlMigrationStore:
 
     def _worker(self, leader: str) -> str:
         return f"{leader}#{self._life}"
+
+    def _in_line(self, query: Select[Any]) -> Sequence[InLine]:
+        oldest_first = query.order_by(migrations.c.created_at, migrations.c.id)
+        with self._database.reader() as connection:
+            return [in_line_from(row) for row in connection.execute(oldest_first)]
 
     def _migrations(self, query: Select[Any]) -> Sequence[Migration]:
         with self._database.reader() as connection:

@@ -19,6 +19,7 @@ from migrator.model import (
     DiskRecord,
     Host,
     HostAddresses,
+    InLine,
     Instance,
     Migration,
     MigrationEvent,
@@ -57,6 +58,10 @@ def model_columns(table: Table, cls: type[Any]) -> list[ColumnElement[Any]]:
 
 def migration_from(row: AnyRow) -> Migration:
     return _from_row(Migration, row)
+
+
+def in_line_from(row: AnyRow) -> InLine:
+    return _from_row(InLine, row)
 
 
 def event_from(row: AnyRow) -> MigrationEvent:

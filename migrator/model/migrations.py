@@ -113,6 +113,21 @@ class Migration:
 
 
 @dataclass(frozen=True)
+class InLine:
+    """As much of an unfinished migration as decides who may start next."""
+
+    id: str
+    state: MigrationState
+    priority: int
+    created_at: datetime
+    source: str | None
+    destination: str | None
+    requested_host: str | None
+    bandwidth_mib_s: int | None
+    profile: Profile | None
+
+
+@dataclass(frozen=True)
 class MigrationEvent:
     """One line of a migration's append-only history."""
 

@@ -469,6 +469,10 @@ def test_what_is_unfinished_is_listed_oldest_first(world: World) -> None:
     world.stores.journal.cancel_queued(made[1].id, "root")
     listed = world.stores.migrations.unfinished()
     assert [one.id for one in listed] == [made[0].id, made[2].id]
+    line = world.stores.migrations.line()
+    assert [(one.id, one.state, one.source) for one in line] == [
+        (one.id, one.state, one.source) for one in listed
+    ]
 
 
 def test_a_migration_is_found_by_the_request_that_made_it(world: World) -> None:
