@@ -95,7 +95,9 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
         near=near,
         makes=makes,
         amounts=tuple(counts[make] for make in makes.listed),
-        most_near=tuple(max(some[make] for some in near.values()) for make in makes.listed),
+        most_near=tuple(
+            max((some[make] for some in near.values()), default=0) for make in makes.listed
+        ),
     )
 
 

@@ -11,13 +11,17 @@ import pytest
 from migrator.model import (
     Claim,
     ClaimPurpose,
+    DeviceKind,
     HostCell,
     HostState,
     HostTopology,
+    HostUse,
+    PciDevice,
     Placement,
     ResourceRequest,
 )
 from migrator.scheduler.fit import need
+from migrator.scheduler.fit.stock import stock
 from migrator.scheduler.select import Selection, select
 from migrator.scheduler.snapshot import Candidate, Promises, Wanted, candidate
 from tests.unit.examples import FACTS, NOON, a_candidate, a_host
@@ -165,3 +169,9 @@ def test_the_best_is_the_same_whether_all_hosts_are_judged_or_as_few_as_will_do(
         assert few.fitting == every.fitting[:enough]
     if not every.fitting:
         assert codes(select(asked, candidates, 1)) == codes(every)
+
+
+def test_a_host_that_tells_devices_and_no_cells_has_none_of_them_near() -> None:
+    device = PciDevice("0000:3b:02.0", "8086", "154c", DeviceKind.VF)
+    there = stock(HostTopology((), (), (), (device,)), HostUse())
+    assert (there.amounts, there.most_near) == ((1,), (0,))
