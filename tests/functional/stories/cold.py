@@ -47,6 +47,12 @@ def furnish(service: ServiceUnderTest) -> None:
     for host in service.fleet.hosts.values():
         for pool in ("local", "shared"):
             host.refresh_pool(pool)
+    service.until(lambda: len(pools_called(service, "local")) == len(service.fleet.hosts))
+
+
+def pools_called(service: ServiceUnderTest, name: str) -> list[str]:
+    """Hosts a conductor knows to have a pool of that name."""
+    return [each.host for each in service.client.list_pools(Empty()).pools if each.name == name]
 
 
 def guest(service: ServiceUnderTest, running: bool, **fields: Any) -> str:
