@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,20 @@ hosts and in the record. What was still to be copied at full speed is part of bo
 """
 
 
-def page(results: Sequence[Result]) -> str:
-    """The page's text."""
+def page(results: Sequence[Result], note: str = "") -> str:
+    """The page's text.
+
+    :param note: a sentence about the machine and the run.
+    """
     cases = list({each["case"]: each for each in results if "case" in each}.values())
     simulated = [each for each in results if "simulated" in each]
-    lines = [INTRODUCTION, *_summary(cases), *map(_simulated, simulated), ""]
+    lines = [
+        INTRODUCTION,
+        *([note] if note else []),
+        *_summary(cases),
+        *map(_simulated, simulated),
+        "",
+    ]
     lines += [".. list-table::", "   :header-rows: 1", ""]
     header = ("What was done", "To whom", "When", "The migration", "Ended", "Settled", "Rules")
     for cells in (header, *map(_cells, cases)):
@@ -89,7 +98,11 @@ def read(files: Iterable[Path]) -> list[Result]:
 
 def main() -> None:
     """Write it."""
-    PAGE.write_text(page(read(map(Path, sys.argv[1:]))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--note", default="", help="a sentence about the machine and the run")
+    parser.add_argument("files", nargs="+", type=Path)
+    asked = parser.parse_args()
+    PAGE.write_text(page(read(asked.files), asked.note))
 
 
 if __name__ == "__main__":

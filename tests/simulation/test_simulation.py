@@ -65,7 +65,7 @@ def test_nearly_every_migration_whose_agent_or_conductor_dies_completes() -> Non
         for plan in cases()
         if plan.family == "live" and plan.faults[0].kind in AGENT_OR_CONDUCTOR_DIED
     ]
-    sample = plans if WHOLE else plans[:150]
+    sample = plans if WHOLE else plans[:200]
     ends = Counter(end for plan in sample for end in run(plan).ends)
     asked_and_led = ends["completed"] + ends["failed"] + ends["cancelled"]
     print(f"{len(sample)} died: {dict(ends)}")
