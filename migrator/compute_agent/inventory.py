@@ -58,6 +58,8 @@ class Inventory:
         self._acknowledged = 0
         self._trouble: str | None = "libvirt has not been read yet"
         self._facts_at: float | None = None
+        self._offers = 0
+        """Changes of what the host offers that were told of."""
         self._asked = 0
         self._answered = 0
         self._reading_since: dict[int, float] = {}
@@ -75,6 +77,7 @@ class Inventory:
             ticket = self._asked
             self._reading_since[ticket] = began = clock.monotonic()
             with_facts = self._facts_at is None or began - self._facts_at >= FACTS_S
+            offers = self._offers
         try:
             domains = {each.id: each for each in self._ports.hypervisor.list_domains()}
             facts = self._facts() if with_facts else None
@@ -86,7 +89,8 @@ class Inventory:
                 return False
             self._answered = ticket
             if facts is not None:
-                self._facts_at = began
+                # What changed while it was read may be missing in it.
+                self._facts_at = began if offers == self._offers else None
             elif self._now is not None:
                 facts = self._now.facts
             self._now = Snapshot(facts, domains)
@@ -97,6 +101,7 @@ class Inventory:
     def offer_changed(self) -> None:
         """A pool or a network is not what it was: the next look reads the host's facts too."""
         with self._lock:
+            self._offers += 1
             self._facts_at = None
 
     def _facts(self) -> HostFacts:

@@ -236,6 +236,8 @@ class FakeConductor:
     def events(self, request: ListEvents) -> EventList:
         with self._enter("events"):
             moving = self._find(request.id)
+            # First, as the real one does: who sees that it has ended has all of its events.
+            view = self._view(moving)
             passed = self._passed(moving)
             events = [
                 EventView(
@@ -248,7 +250,7 @@ class FakeConductor:
                 for number, frame in enumerate(passed, 1)
             ]
             later = [event for event in events if event.seq > request.after]
-            return EventList(events=later[: request.limit], migration=self._view(moving))
+            return EventList(events=later[: request.limit], migration=view)
 
     def abort(self, request: AbortMigration) -> AbortAnswer:
         with self._enter("abort"):
