@@ -21,26 +21,27 @@ KINDS: Mapping[InstanceStatus, Kind] = {
 """How its host is asked: for what its QEMU has open, or for what it is defined with."""
 
 
-def describe(context: Context, host: str, instance_id: str, kind: Kind) -> SourceFacts:
-    """Have the host's agent read the guest, with what is recorded of its disks."""
+def describe(
+    context: Context, host: str, instance_id: str, kind: Kind, known: Sequence[DiskRecord]
+) -> SourceFacts:
+    """Have the host's agent read the guest.
+
+    :param known: what is recorded of its disks.
+    """
     recorded = [
         RecordedChain(pool=each.pool, volume=each.volume, chain=list(each.chain))
-        for each in context.stores.disks.of_instance(instance_id)
+        for each in known
         if each.chain and each.pool is not None and each.volume is not None
     ]
     request = InstanceRef(instance_id=instance_id, kind=kind, recorded=recorded)
     return context.agents.describe_source(host, request)
 
 
-def check_records(context: Context, facts: SourceFacts) -> Reconciled:
+def check_records(facts: SourceFacts, known: Sequence[DiskRecord]) -> Reconciled:
     """What the records are to be now.
 
     :raises Refused: ``disk.record_mismatch`` when a disk would be read in another format than its own.
     """
-    return _reconciled(facts, context.stores.disks.of_instance(facts.instance_id))
-
-
-def _reconciled(facts: SourceFacts, known: Sequence[DiskRecord]) -> Reconciled:
     now = reconcile(facts.instance_id, known, facts.disks)
     if now.refusals:
         first = now.refusals[0]
@@ -50,10 +51,9 @@ def _reconciled(facts: SourceFacts, known: Sequence[DiskRecord]) -> Reconciled:
     return now
 
 
-def keep_records(context: Context, facts: SourceFacts) -> None:
+def keep_records(context: Context, facts: SourceFacts, known: Sequence[DiskRecord]) -> None:
     """Write what has changed. :raises Refused: as :func:`check_records`."""
-    known = context.stores.disks.of_instance(facts.instance_id)
-    now = _reconciled(facts, known)
+    now = check_records(facts, known)
     if now.differs(known):
         context.stores.disks.record(facts.instance_id, now.records)
 
@@ -69,13 +69,10 @@ class DiskRecords:
     def read_missing(self) -> None:
         """One that cannot be read now is read at the next look."""
         stores = self._context.stores
-        done = stores.disks.recorded() | self._without_disks
         missing = [
             instance
-            for instance in stores.instances.list()
-            if instance.id not in done
-            and instance.migration_id is None
-            and instance.status in KINDS
+            for instance in stores.instances.idle_without_records()
+            if instance.id not in self._without_disks and instance.status in KINDS
         ]
         alive = {host.name for host in stores.hosts.list() if host.alive} if missing else set()
         for instance in missing:
@@ -84,8 +81,8 @@ class DiskRecords:
 
     def _read(self, instance: Instance, host: str) -> None:
         try:
-            facts = describe(self._context, host, instance.id, KINDS[instance.status])
-            keep_records(self._context, facts)
+            facts = describe(self._context, host, instance.id, KINDS[instance.status], ())
+            keep_records(self._context, facts, ())
         except MigratorError as error:
             LOG.info("the disks of %s are recorded later: %s", instance.name, error)
             return

@@ -277,6 +277,10 @@ class InstanceStore(Protocol):
 
     def list(self) -> Sequence[Instance]: ...
 
+    def idle_without_records(self) -> Sequence[Instance]:
+        """Those no disk is recorded of, and no migration is unfinished of."""
+        ...
+
     def word_of(self, host: str, instance_id: str) -> Word:
         """The last that was heard of its agent, and what the host's inventory says of this one."""
         ...
@@ -393,10 +397,6 @@ class DiskStore(Protocol):
     """Recorded disks; a migration's switch moves them, everything else records them anew."""
 
     def of_instance(self, instance_id: str) -> Sequence[DiskRecord]: ...
-
-    def recorded(self) -> frozenset[str]:
-        """Ids of the instances that have records."""
-        ...
 
     def record(self, instance_id: str, records: Sequence[DiskRecord]) -> None:
         """Replace what is recorded of the instance's disks."""

@@ -148,9 +148,10 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
             f"see `migrator host show {source}`",
             host=source,
         )
-    facts = describe(context, source, instance.id, request.kind)
+    known = context.stores.disks.of_instance(instance.id)
+    facts = describe(context, source, instance.id, request.kind, known)
     check_guest(facts, instance.wishes)
-    check_records(context, facts)
+    check_records(facts, known)
     move = Move(
         source,
         request.mode,

@@ -30,12 +30,6 @@ class SqlDiskStore:
         with self._database.reader() as connection:
             return [disk_from(row) for row in connection.execute(query)]
 
-    def recorded(self) -> frozenset[str]:
-        """Ids of the instances that have records."""
-        query = select(instance_disks.c.instance_id).distinct()
-        with self._database.reader() as connection:
-            return frozenset(connection.execute(query).scalars())
-
     def record(self, instance_id: str, records: Sequence[DiskRecord]) -> None:
         """Replace what is recorded of the instance's disks."""
         rows = [to_columns(record) for record in records]

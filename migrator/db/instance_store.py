@@ -29,7 +29,15 @@ from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
 from migrator.db.hearing import hear, nothing_newer
 from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
-from migrator.db.tables import claims, group_marks, hosts, instances, migrations, sightings
+from migrator.db.tables import (
+    claims,
+    group_marks,
+    hosts,
+    instance_disks,
+    instances,
+    migrations,
+    sightings,
+)
 from migrator.errors import Refused
 from migrator.model import (
     ClaimPurpose,
@@ -91,6 +99,14 @@ class SqlInstanceStore:
         query = _WITH_MIGRATION.order_by(instances.c.name, instances.c.id)
         with self._database.reader() as connection:
             return [instance_from(row) for row in connection.execute(query)]
+
+    def idle_without_records(self) -> Sequence[Instance]:
+        """Those no disk is recorded of and no migration is unfinished of; ordered as by :meth:`list`."""
+        recorded = exists().where(instance_disks.c.instance_id == instances.c.id)
+        query = _WITH_MIGRATION.where(migrations.c.id.is_(None), ~recorded)
+        with self._database.reader() as connection:
+            rows = connection.execute(query.order_by(instances.c.name, instances.c.id))
+            return [instance_from(row) for row in rows]
 
     # -- sightings
 

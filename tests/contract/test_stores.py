@@ -22,6 +22,8 @@ from migrator.errors import Broken, MigratorError, Refused
 from migrator.messages import ListMigrations
 from migrator.model import (
     AddTodo,
+    DiskFormat,
+    DiskRecord,
     DomainState,
     DomainSummary,
     HostAddresses,
@@ -414,6 +416,18 @@ def test_a_host_without_claims_still_has_a_generation(world: World) -> None:
 
 
 # ---------------------------------------------------------------- reading migrations
+
+
+def test_disks_are_missed_of_instances_that_are_still_and_have_no_records(world: World) -> None:
+    assert world.stores.instances.idle_without_records() == []
+    known, new, moving = (world.instance(name) for name in ("known", "new", "moving"))
+    vda = DiskRecord(
+        known.id, "vda", "disk", "virtio", "file", "local", "v1", None, DiskFormat.RAW, 1 << 20
+    )
+    world.stores.disks.record(known.id, [vda])
+    world.queued(moving)
+    (missing,) = world.stores.instances.idle_without_records()
+    assert missing.id == new.id
 
 
 def test_a_migration_is_found_by_an_unambiguous_beginning(world: World) -> None:

@@ -21,11 +21,12 @@ class DescribeSource(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         migration = run.migration
+        known = run.context.stores.disks.of_instance(migration.instance_id)
         facts = run.persist(
-            lambda: describe(run.context, run.source, migration.instance_id, migration.kind)
+            lambda: describe(run.context, run.source, migration.instance_id, migration.kind, known)
         )
         check_guest(facts, run.wishes())
-        keep_records(run.context, facts)
+        keep_records(run.context, facts, known)
         for disk in facts.disks:
             if disk.header is not None:
                 run.note(

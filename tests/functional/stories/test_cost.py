@@ -17,7 +17,7 @@ from tests.fakes.hypervisor import FakeDisk
 from tests.fakes.hypervisor_pools import FakeVolume
 from tests.functional.stories.fleet import SHARED_DISK, ServiceUnderTest
 
-MOST_STATEMENTS = 88
+MOST_STATEMENTS = 85
 NEVER_S = 3600.0
 """So that no heartbeat and no lease is counted."""
 
