@@ -82,7 +82,7 @@ class Fleet:
         hosts = self._context.stores.hosts
         rivals = self._context.incarnations.heard(request.host, request.incarnation)
         if request.facts is not None:
-            known_as = {host.name: host for host in hosts.list()}.get(request.host)
+            known_as = next(iter(hosts.list([request.host])), None)
             stray = of_another_libvirt(known_as, request)
             if stray:
                 LOG.error("%s", stray)
