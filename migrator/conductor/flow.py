@@ -133,8 +133,12 @@ class _StepTask(task.Task):  # type: ignore[misc]
         self._backend = backend
 
     def execute(self, **results: Result) -> Result:
+        again = False
         while True:
             try:
+                if again:
+                    # What it wrote last may stand, though the database's answer was lost.
+                    self._run.reread()
                 return self._attempt(results)
             except Transient as error:
                 if not error.code.startswith("database."):
@@ -143,6 +147,7 @@ class _StepTask(task.Task):  # type: ignore[misc]
                 # the record says so: the step looks and goes on.
                 LOG.warning("step %s of %s: %s", self._step.name, self._run.migration.id, error)
                 self._run.context.clock.sleep(DATABASE_PAUSE_S)
+                again = True
             except _DoAgain:
                 self._run.context.clock.sleep(UNDO_PAUSE_S)
 

@@ -143,10 +143,12 @@ def _wait_for_pages(answer: Aborted) -> None:
 def abort(run: Run, results: Results) -> Aborted:
     """Stop the transfer and restore the source; waits for the source as long as it takes."""
     facts = msgspec.convert(results["describe_source"], SourceFacts)
+    # Of its own each time: the agent would answer one it knows as it did before.
+    step = f"abort-{run.migration.attempt}-{int(run.context.clock.monotonic() * 1000)}"
 
     def ask() -> Aborted:
         request = Abort(
-            **run.head(run.source, f"abort-{run.migration.attempt}", ABORT_DEADLINE_S),
+            **run.head(run.source, step, ABORT_DEADLINE_S),
             autostart=facts.view.autostart,
             suspended=suspended(run.migration),
         )
