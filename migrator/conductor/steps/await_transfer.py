@@ -53,6 +53,8 @@ class _Seen:
     ended: bool = False
     moved: bool = False
     """libvirt's call has returned and said so."""
+    arrived: bool = False
+    """The destination's agent told of an arrival there that was over when it looked."""
     error: str | None = None
     restart_with: Sequence[str] = ()
     abort_sent: bool = False
@@ -102,13 +104,24 @@ class AwaitTransfer(Step):
         """Take one message; the reason when it alone proves the switch."""
         hurry = seen.ended or seen.abort_sent or seen.aborting_since is not None
         item = run.inbox.get(self._patience(run, seen, hurry))
+        if item is not None:
+            return self._heed(run, seen, item)
+        run.reread()
+        silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
+        split = run.migration.state in POSTCOPY_STATES
+        # A loss may be seen before anybody heard that its memory was split.
+        doubt = bool(seen.away) or seen.rescue.lost_since is not None
+        seen.look = hurry or doubt or silent or split
+        return None
+
+    def _heed(self, run: Run, seen: _Seen, item: object) -> str | None:
         match item:
             case DomainEvent(event="resumed", detail="migrated") if item.host == run.destination:
                 # An agent repeats an arrival until it is heard, with what it sees by then: the
                 # repeat of an earlier migration's must not end this one.
                 if side_of_destination(item.view) is Side.ARRIVED:
                     return f"the guest resumed on {item.host}"
-                seen.look = True
+                seen.arrived = seen.look = True
             case DomainEvent(detail="paused" | "unpaused") if item.host == run.source:
                 seen.look = True
             case DomainEvent(event="suspended", detail="migrated") if item.host == run.source:
@@ -123,13 +136,6 @@ class AwaitTransfer(Step):
                 seen.look = item.look
                 if item.rescue:
                     seen.rescue.next_at, seen.look = 0.0, True
-            case None:
-                run.reread()
-                silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
-                split = run.migration.state in POSTCOPY_STATES
-                # A loss may be seen before anybody heard that its memory was split.
-                doubt = bool(seen.away) or seen.rescue.lost_since is not None
-                seen.look = hurry or doubt or silent or split
         return None
 
     def _patience(self, run: Run, seen: _Seen, hurry: bool) -> float:
@@ -181,9 +187,18 @@ class AwaitTransfer(Step):
                 return text
             case Verdict.POSTCOPY | Verdict.POSTCOPY_PAUSED | Verdict.LOST:
                 return self._care_for_split(run, results, seen, judgement)
-            case Verdict.GUEST_DIED if seen.moved:
+            case Verdict.GUEST_DIED if seen.moved or (
+                # Of a source that has it defined the word might be of an earlier migration.
+                seen.arrived and judgement.source is Side.ABSENT
+            ):
                 return f"libvirt moved the guest, which has ended on {run.destination} since"
             case Verdict.GUEST_DIED:
+                item = run.inbox.get(0.0)
+                if item is not None:
+                    # Told while both hosts were asked: perhaps of its arrival.
+                    why = self._heed(run, seen, item)
+                    seen.look = True
+                    return why
                 raise Refused("guest.died", f"{text}; it is on {run.source} as it ended there")
             case Verdict.ROLL_BACK | Verdict.STOP_AND_ROLL_BACK:
                 self._came_to_nothing(run, results, seen, judgement)
