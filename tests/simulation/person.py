@@ -6,7 +6,8 @@ the hosts. Here the person follows the manual.
 
 from __future__ import annotations
 
-from migrator.model import DomainState, Migration, Reason
+from migrator.conductor.steps.commit import paused_on_its_way
+from migrator.model import DomainState, DomainView, Migration, Reason
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.simulation.hosts import EXECUTING
 from tests.simulation.world import World
@@ -34,12 +35,21 @@ def _choose(world: World, migration: Migration) -> None:
         _remove(source, guest)
     elif not here.active and there.active and there.reason in IN_TRANSIT:
         _remove(destination, guest)
-    elif here.state is DomainState.PAUSED and here.reason in IN_TRANSIT and not there.active:
+    elif _in_transit(here) and there.state is DomainState.SHUTOFF:
+        # libvirt defines it there only once it has it.
+        _remove(source, guest)
+    elif _in_transit(here) and not there.active:
         source.resume(guest)
+        if paused_on_its_way(migration):
+            source.suspend(guest)
     elif here.state in EXECUTING and there.state is DomainState.SHUTOFF:
         destination.undefine(guest)
     elif not here.active and there.state is DomainState.SHUTOFF:
         source.undefine(guest)
+
+
+def _in_transit(view: DomainView) -> bool:
+    return view.state is DomainState.PAUSED and view.reason in IN_TRANSIT
 
 
 def _remove(host: FakeHypervisor, guest: str) -> None:

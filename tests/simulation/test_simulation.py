@@ -49,7 +49,7 @@ def test_random_faults_break_no_rule(chunk: int) -> None:
     reports = played("seed", [(seed, plan_of(seed)) for seed in seeds])
     ends = Counter(end for report in reports for end in report.ends)
     assert ends["completed"] > len(reports) / 2
-    assert ends.keys() >= {"completed", "failed", "cancelled"}
+    assert ends["failed"] > 0
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

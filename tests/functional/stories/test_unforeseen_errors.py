@@ -45,7 +45,7 @@ BUG = RuntimeError("nobody thought of this")
     ("store", "verb"),
     [
         ("journal", "renew"),
-        ("migrations", "unfinished"),
+        ("migrations", "line"),
         ("migrations", "due_todos"),
         ("journal", "finish_todo"),
         ("instances", "all_sightings"),
