@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from migrator.conductor.steps.place import Placed
 from migrator.conductor.steps.start_transfer import StartTransfer
 from migrator.conductor.todos import LONGEST_HERE_S, LONGEST_PAUSE_S, pause_before
 from migrator.errors import Fenced, Transient
-from migrator.messages import Aborted, FenceSource, Inspected, SourceFacts, SourceFenced
+from migrator.messages import Abort, Aborted, FenceSource, Inspected, SourceFacts, SourceFenced
 from migrator.model import DomainState, DomainView, Reason
 from migrator.states import MigrationState
 from tests.unit.examples import addresses
@@ -147,11 +148,16 @@ class Undoing:
             instance_id="g1",
             state=MigrationState.ROLLING_BACK,
         )
-        agents = SimpleNamespace(
-            abort=lambda host, request: Aborted(result="aborted", view=here),
-            inspect=lambda host, request: Inspected(view=there),
-        )
-        self.context = SimpleNamespace(agents=agents)
+        self.asked: list[str] = []
+        """The step of each abort."""
+
+        def abort(host: str, request: Abort) -> Aborted:
+            self.asked.append(request.step)
+            return Aborted(result="aborted", view=here)
+
+        agents = SimpleNamespace(abort=abort, inspect=lambda host, request: Inspected(view=there))
+        clock = SimpleNamespace(monotonic=itertools.count().__next__)
+        self.context = SimpleNamespace(agents=agents, clock=clock)
 
     def reread(self) -> None:
         """Nobody else writes."""
@@ -182,6 +188,15 @@ def test_a_copy_that_may_be_all_there_is_of_the_guest_holds_the_undoing_up() -> 
     with pytest.raises(Transient) as caught:
         StartTransfer().revert(run, DESCRIBED)
     assert caught.value.code == "guest.state_unknown"
+
+
+def test_each_try_of_an_undoing_is_a_command_of_its_own() -> None:
+    run: Any = Undoing(GONE, FILLED)
+    for _ in range(2):
+        with pytest.raises(Transient):
+            StartTransfer().revert(run, DESCRIBED)
+    first, second = run.asked
+    assert first != second
 
 
 @pytest.mark.parametrize(
