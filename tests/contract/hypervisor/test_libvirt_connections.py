@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -78,7 +79,8 @@ def test_a_hung_daemon_costs_its_callers_their_deadline_and_others_nothing(
 ) -> None:
     channel.connect()
     other = Channel(lab.hosts[1]["libvirt_uri"], "test")
-    pid = lab.hosts[0]["pids"]["libvirtd"]
+    # Others in this lab restart their libvirtd.
+    pid = json.loads(lab.lab("hosts", "-f", "json"))[0]["pids"]["libvirtd"]
     os.kill(pid, signal.SIGSTOP)
     try:
         for _ in range(2):
