@@ -18,6 +18,7 @@ from migrator.api import (
     profiles,
     verification,
 )
+from migrator.first_use import prepare
 from migrator.messages import (
     AbortAnswer,
     ClaimAudit,
@@ -66,6 +67,9 @@ class Route(Generic[A]):
     summary: str
     status: int = 200
     streams: bool = False
+
+    def __post_init__(self) -> None:
+        prepare(self.ask)
 
     @property
     def path_fields(self) -> tuple[str, ...]:

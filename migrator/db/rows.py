@@ -14,9 +14,11 @@ import msgspec
 from sqlalchemy import Row, Table
 from sqlalchemy.sql.elements import ColumnElement
 
+from migrator.first_use import prepare
 from migrator.model import (
     Claim,
     DiskRecord,
+    DomainSummary,
     Host,
     HostAddresses,
     InLine,
@@ -41,10 +43,8 @@ CHANGEABLE = frozenset(field.name for field in fields(Migration)) - _JOURNAL_OWN
 """Fields of a migration that a leader may set beside its state."""
 
 
-for _model in (Claim, DiskRecord, Host, Instance, Migration, MigrationEvent, Profile, Todo):
-    # msgspec learns what a class is made of at its first use, and keeps that before it is whole: two
-    # threads that used one at once ended the process with a segmentation fault (msgspec 0.22).
-    msgspec.json.Decoder(_model)
+prepare(Claim, DiskRecord, DomainSummary, Host, InLine, Instance, Migration, MigrationEvent)
+prepare(Profile, Todo)
 
 
 def _from_row(cls: type[T], row: AnyRow) -> T:

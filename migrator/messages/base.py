@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from migrator.first_use import prepare
+
 RPC_VERSION = "1.0"
 CONDUCTOR_TOPIC = "migrator.conductor"
 AGENT_TOPIC = "migrator.agent"
@@ -18,6 +20,9 @@ class Method:
     name: str
     request: type[msgspec.Struct]
     reply: type[msgspec.Struct]
+
+    def __post_init__(self) -> None:
+        prepare(self.request, self.reply)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):

@@ -28,6 +28,7 @@ class Layer(enum.IntEnum):
 LAYERS: Mapping[str, Layer] = {
     # -- L0
     "migrator.errors": Layer.WORDS,
+    "migrator.first_use": Layer.WORDS,
     "migrator.states": Layer.WORDS,
     "migrator.model": Layer.WORDS,
     "migrator.messages": Layer.WORDS,

@@ -23,6 +23,7 @@ from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.wanted import Move
 from migrator.errors import Transient
+from migrator.first_use import prepare
 from migrator.messages import PlannedVolume, SourceFacts
 from migrator.model import (
     DiskMove,
@@ -68,6 +69,9 @@ class Placed(msgspec.Struct, frozen=True):
     def created(self) -> list[PlannedVolume]:
         """Volumes to be made at the destination."""
         return planned_volumes(self.disks)
+
+
+prepare(Placed)
 
 
 class Place(Step):
