@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterable
-from xml.etree import ElementTree
 
 import libvirt
 import msgspec
@@ -17,7 +16,13 @@ import msgspec
 from migrator.errors import Transient
 from migrator.messages import PoolIdentity
 from migrator.model import PoolProof
-from migrator.storage.libvirt_pools import active_pool, kind_of, seen_volume, stream_of
+from migrator.storage.libvirt_pools import (
+    active_pool,
+    describe,
+    kind_of,
+    seen_volume,
+    stream_of,
+)
 
 TOKEN_VOLUME = ".migrator-token"
 NONCE_VOLUME = ".migrator-nonce-{host_uuid}"
@@ -78,12 +83,12 @@ def read_identity(
 
 
 def _describe(pool: libvirt.virStoragePool, writer: str) -> PoolIdentity:
-    kind, backend = kind_of(pool)
-    path = ElementTree.fromstring(pool.XMLDesc(0)).findtext("target/path")
+    description = describe(pool)
+    kind, backend = kind_of(description)
     return PoolIdentity(
         name=pool.name(),
         kind=kind,
-        path=path,
+        path=description.findtext("target/path"),
         token="",
         nonce="",
         writer=writer,

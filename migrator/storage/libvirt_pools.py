@@ -31,8 +31,8 @@ def pool_facts(conn: libvirt.virConnect) -> list[PoolFacts]:
 
 
 def _facts(pool: libvirt.virStoragePool) -> PoolFacts:
-    description = ElementTree.fromstring(pool.XMLDesc(0))
-    kind, backend = kind_of(pool)
+    description = describe(pool)
+    kind, backend = kind_of(description)
     _, capacity, allocation, available = pool.info()
     return PoolFacts(
         name=pool.name(),
@@ -102,9 +102,14 @@ def active_pool(conn: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
     return pool
 
 
-def kind_of(pool: libvirt.virStoragePool) -> tuple[str, Backend]:
+def describe(pool: libvirt.virStoragePool) -> ElementTree.Element:
+    """What libvirt says of the pool itself."""
+    return ElementTree.fromstring(pool.XMLDesc(0))
+
+
+def kind_of(description: ElementTree.Element) -> tuple[str, Backend]:
     """libvirt's name of its kind, and what such a pool can do."""
-    kind = ElementTree.fromstring(pool.XMLDesc(0)).get("type", "")
+    kind = description.get("type", "")
     return kind, backend_of(kind)
 
 

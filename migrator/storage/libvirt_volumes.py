@@ -13,6 +13,7 @@ from migrator.messages import PlannedVolume
 from migrator.model import VolumeInfo
 from migrator.storage.libvirt_pools import (
     active_pool,
+    describe,
     find_volume,
     kind_of,
     seen_volume,
@@ -38,7 +39,7 @@ def read_volume(
 ) -> bytes:
     """Some of its bytes."""
     holder = active_pool(conn, pool)
-    kind, backend = kind_of(holder)
+    kind, backend = kind_of(describe(holder))
     if not backend.streams:
         raise Refused(
             "pool.cannot",
@@ -61,7 +62,7 @@ def read_volume(
 def create_volume(conn: libvirt.virConnect, wanted: PlannedVolume) -> bool:
     """Make it; False when a volume of that name is there."""
     pool = active_pool(conn, wanted.pool)
-    _, backend = kind_of(pool)
+    _, backend = kind_of(describe(pool))
     xml = backend.volume_xml(wanted, _backing_path(conn, wanted))
     # Another host of a shared pool may have made one that libvirt has not seen here.
     if seen_volume(pool, wanted.volume) is not None:
