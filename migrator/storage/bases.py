@@ -8,6 +8,7 @@ for other guests that stand on it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -19,22 +20,35 @@ from migrator.storage.refusals import FILTER, refusal
 FLATTEN = "add --flatten to have the copy stand alone"
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a layer is, or will be, at the destination."""
+
+    pool: str | None
+    shared: bool
+    path: str | None
+
+
 def bases_of(
     disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
 ) -> tuple[BaseMove, ...]:
     """Nearest first; meaningful when :func:`against_bases` says nothing."""
-    return tuple(
-        BaseMove(
-            source_pool=layer.pool or "",
-            source_volume=layer.volume or "",
-            pool=_pool(layer, disk, there, wishes) or "",
-            volume=layer.volume or "",
-            format=DiskFormat(layer.format),
-            length=layer.length or 0,
-            how=_how(layer, disk, there, wishes),
-            path=_path(layer, disk, there, wishes),
-        )
-        for layer in disk.chain
+    return tuple(_base(layer, _place(layer, disk, there, wishes), there) for layer in disk.chain)
+
+
+def _base(layer: DiskLayer, place: _Place, there: DestinationStorage) -> BaseMove:
+    how = BaseHow.SHARED if place.shared else BaseHow.BRING
+    if not place.shared and (place.pool, layer.volume) in there.present:
+        how = BaseHow.PRESENT
+    return BaseMove(
+        source_pool=layer.pool or "",
+        source_volume=layer.volume or "",
+        pool=place.pool or "",
+        volume=layer.volume or "",
+        format=DiskFormat(layer.format),
+        length=layer.length or 0,
+        how=how,
+        path=place.path,
     )
 
 
@@ -53,7 +67,8 @@ def against_medium(disk: DiskFacts, there: DestinationStorage, wishes: DiskWishe
     if disk.format not in set(DiskFormat):
         return f"it is of format {disk.format}"
     own = _on_itself(disk)
-    return _against(own.chain[0], own, there, wishes)
+    (layer,) = own.chain
+    return _against(layer, _place(layer, own, there, wishes), there)
 
 
 def _on_itself(disk: DiskFacts) -> DiskFacts:
@@ -75,11 +90,12 @@ def against_bases(
     """Why the chain cannot be had there; every layer's reason."""
     mend = "move the guest live with --flatten" if wishes.offline else FLATTEN
     for number, layer in enumerate(disk.chain):
-        why = _against(layer, disk, there, wishes)
+        place = _place(layer, disk, there, wishes)
+        why = _against(layer, place, there)
         # The header of whatever stands on it goes along as it is, and names it by its path. Only the
         # copy of a disk that is in use gets a header of its own.
         named = wishes.offline or number > 0
-        if why is None and named and not _same_path(layer, disk, there, wishes):
+        if why is None and named and (layer.path is None or layer.path != place.path):
             why = (
                 "which has another path there than the header that names it says; give the pool the "
                 "same target on both hosts"
@@ -118,20 +134,26 @@ def to_be_there(moves: Sequence[DiskMove]) -> tuple[BaseMove, ...]:
     return tuple(found.values())
 
 
-def _against(
-    layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
-) -> str | None:
+def _against(layer: DiskLayer, place: _Place, there: DestinationStorage) -> str | None:
     if layer.pool is None or layer.volume is None:
         return "which is in no storage pool; define one over its directory on both hosts"
-    name = _pool(layer, disk, there, wishes)
-    if name == layer.pool and name in there.shared:
+    if place.shared:
         return None
-    pool = there.pools.get(name or "")
+    pool = there.pools.get(place.pool or "")
     if pool is None or pool.path is None or layer.format not in pool.formats:
-        return f"which pool {name or layer.pool} of the destination cannot take"
+        return f"which pool {place.pool or layer.pool} of the destination cannot take"
     if layer.length is None:
         return "whose size its host cannot tell"
     return None
+
+
+def _place(
+    layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
+) -> _Place:
+    name = _pool(layer, disk, there, wishes)
+    pool = there.pools.get(name or "")
+    path = None if pool is None or pool.path is None else f"{pool.path}/{layer.volume}"
+    return _Place(name, name == layer.pool and name in there.shared, path)
 
 
 def _pool(
@@ -144,26 +166,3 @@ def _pool(
     if layer.pool in there.shared or layer.pool in there.pools:
         return layer.pool
     return destination_pool(disk, wishes, there)
-
-
-def _how(
-    layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
-) -> BaseHow:
-    name = _pool(layer, disk, there, wishes)
-    if name == layer.pool and name in there.shared:
-        return BaseHow.SHARED
-    place = (name, layer.volume)
-    return BaseHow.PRESENT if place in there.present else BaseHow.BRING
-
-
-def _path(
-    layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
-) -> str | None:
-    pool = there.pools.get(_pool(layer, disk, there, wishes) or "")
-    return None if pool is None or pool.path is None else f"{pool.path}/{layer.volume}"
-
-
-def _same_path(
-    layer: DiskLayer, disk: DiskFacts, there: DestinationStorage, wishes: DiskWishes
-) -> bool:
-    return layer.path is not None and layer.path == _path(layer, disk, there, wishes)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from migrator.model import BaseHow, DiskMode, DiskMove
 from migrator.storage.bases import to_be_there
 
+_MADE = frozenset({DiskMode.COPY, DiskMode.RECREATE})
+
 
 def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
     """pool of the destination -> bytes to be kept free in it."""
@@ -22,12 +24,12 @@ def bytes_by_pool(moves: Sequence[DiskMove]) -> dict[str, int]:
 
 def made(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
     """Those that get a volume made for them, whatever comes into it."""
-    return tuple(move for move in moves if move.mode in (DiskMode.COPY, DiskMode.RECREATE))
+    return tuple(move for move in moves if move.mode in _MADE)
 
 
 def relocated(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
     """Those that are other volumes at the destination; what is only read among them."""
-    return tuple(move for move in moves if move in made([move]) or move.bases)
+    return tuple(move for move in moves if move.mode in _MADE or move.bases)
 
 
 def copied(moves: Sequence[DiskMove]) -> tuple[DiskMove, ...]:
