@@ -80,7 +80,7 @@ def strangers(
         and domain.state in ACTIVE_STATES
         and (domain.incoming or not _leaving(domain))
         and domain.held is not None
-        and (domain.held.own_cpus or domain.held.devices)
+        and domain.held.has_own_parts
     }
 
 

@@ -73,6 +73,6 @@ def _take(run: Run, facts: SourceFacts, judged: Judged, selection: Selection) ->
 def _why_chosen(judged: Judged) -> str:
     forced = f"; forced past {', '.join(judged.overridden)}" if judged.overridden else ""
     placement = judged.placement
-    own = placement is not None and (placement.own_cpus or placement.devices)
+    own = placement is not None and placement.has_own_parts
     gets = f"; the guest gets {in_words(placement)}" if own else ""
     return f"{judged.candidate.host.name} chosen with score {judged.score or 0.0:.2f}{gets}{forced}"

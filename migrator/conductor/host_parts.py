@@ -53,26 +53,24 @@ def vanished(topology: HostTopology, claims: Sequence[Claim]) -> list[str]:
 
 def losses(topology: HostTopology, claims: Sequence[Claim]) -> list[tuple[str, str]]:
     """The same, each with the instance's id."""
-    owned = [claim for claim in claims if _has_parts(claim)]
+    owned = [
+        (claim, claim.placement)
+        for claim in claims
+        if claim.placement is not None and claim.placement.has_own_parts
+    ]
     if not owned:
         return []
     devices = {device.address for device in topology.devices}
     cpus = {cpu for cell in topology.cells for core in cell.cores for cpu in core}
     said = []
-    for claim in owned:
-        assert claim.placement is not None
-        lost = [f"device {one.address}" for one in claim.placement.devices]
+    for claim, placement in owned:
+        lost = [f"device {one.address}" for one in placement.devices]
         lost = [name for name in lost if name.removeprefix("device ") not in devices]
-        lost += [f"CPU {cpu}" for cpu in claim.placement.own_cpus if cpu not in cpus]
+        lost += [f"CPU {cpu}" for cpu in placement.own_cpus if cpu not in cpus]
         if lost:
             sentence = f"{claim.instance_name} has {', '.join(lost)}, which the host lacks now"
             said.append((claim.instance_id, sentence))
     return said
-
-
-def _has_parts(claim: Claim) -> bool:
-    placement = claim.placement
-    return placement is not None and bool(placement.own_cpus or placement.devices)
 
 
 def _cells(topology: HostTopology, left: Room) -> list[dict[str, Any]]:

@@ -69,6 +69,11 @@ class Placement:
         extra = () if self.emulator_cpu is None else (self.emulator_cpu,)
         return tuple(sorted((*(cpu for _, cpu in self.pins), *extra)))
 
+    @property
+    def has_own_parts(self) -> bool:
+        """CPUs or devices of the host are this guest's alone."""
+        return bool(self.own_cpus or self.devices)
+
 
 @dataclass(frozen=True)
 class CellUse:
