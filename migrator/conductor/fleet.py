@@ -52,7 +52,7 @@ SWEEP_S = 60.0
 AGAIN_S = 1.0
 """After one that failed."""
 
-WORTH_A_LOOK = frozenset({"abort", "restart", "start_postcopy", "pause_postcopy", "user_pause"})
+WORTH_A_LOOK = frozenset({"abort", "restart", "start_postcopy", "user_pause"})
 """Actions of a monitor after which both hosts may show something else."""
 
 ONLY_LIMITS = frozenset({"set_downtime", "set_speed"})
