@@ -36,6 +36,7 @@ POLITE_TRIES = 6
 """A guest that was asked to shut down is looked at again after 1, 2, 4... s: a minute in all."""
 
 Done = tuple[list[Effect], dict[str, Any]]
+"""What finishing a to-do changes: effects, and fields of the migration."""
 
 
 def confirm(context: Context, migration: Migration, todo: Todo) -> Done:
