@@ -253,7 +253,8 @@ class World:
         return server
 
     def victim(self, script: str, state: Path) -> subprocess.Popen[bytes]:
-        """A server in a process of its own, to be killed; ``argv``: url, topic, state, name."""
+        """A server in a process of its own, to be killed, once it has said that it is up; ``argv``: url,
+        topic, state, name."""
         name = f"victim-{os.getpid()}"
         process = subprocess.Popen(
             [sys.executable, "-c", script, self.url, self.topic, str(state), name],
@@ -263,6 +264,8 @@ class World:
         self.cleanup.callback(forget_queue_names, name)
         self.cleanup.callback(process.wait)
         self.cleanup.callback(process.kill)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
         return process
 
     def client(self, methods: Any, version: str = "1.0") -> rpc.Client:
