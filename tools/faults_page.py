@@ -19,6 +19,8 @@ PAGE = TOP / "doc/source/contributor/faults.rst"
 Result = Mapping[str, Any]
 ALLOWED_S = 10.0
 """From the return of a process of ours until every rule holds."""
+STOOD_ON = frozenset({"broker", "database"})
+"""Victims that migrator needs and that are none of its own processes."""
 INTRODUCTION = """.. written by tools/faults_page.py from the sweep's own results
 
 The sweep of faults
@@ -26,8 +28,13 @@ The sweep of faults
 
 What came of cases of ``tools/test --faults full`` when they were run last, on nested hosts. A victim
 is killed, or stopped for 25 seconds, when a migration comes to a moment; what was killed is started
-again at once. Seconds count from then: until the migration had ended, and until every rule held on the
-hosts and in the record. What was still to be copied at full speed is part of both.
+again at once. Seconds count from the command that starts it again, or lets it go on:
+
+* *answers*: until everything that was started answered, which is what programs take to start;
+* *holds*: until a living conductor led the migration, a living agent watched its transfer, and every
+  rule held on the hosts and in the records, with the guest still on its way or already there;
+* *ended*: until the migration had ended, what was still to be copied included;
+* *settled*: until every rule held with nothing under way, and the guest's heart had gone on beating.
 """
 
 
@@ -46,7 +53,17 @@ def page(results: Sequence[Result], note: str = "") -> str:
         "",
     ]
     lines += [".. list-table::", "   :header-rows: 1", ""]
-    header = ("What was done", "To whom", "When", "The migration", "Ended", "Settled", "Rules")
+    header = (
+        "What was done",
+        "To whom",
+        "When",
+        "The migration",
+        "Answers",
+        "Holds",
+        "Ended",
+        "Settled",
+        "Rules",
+    )
     for cells in (header, *map(_cells, cases)):
         first, *rest = cells
         lines += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
@@ -56,17 +73,41 @@ def page(results: Sequence[Result], note: str = "") -> str:
 def _summary(cases: Sequence[Result]) -> list[str]:
     broken = sum(bool(each["broke"]) for each in cases)
     lines = [f"{len(cases)} cases, {broken} in which a rule did not hold."]
-    ours = [each for each in cases if each["ours"] and each["settled_s"] is not None]
-    if ours:
-        settled = [each["settled_s"] for each in ours]
-        quick = sum(seconds <= ALLOWED_S for seconds in settled)
-        completed = sum(each["ended"] == "completed" for each in ours)
-        lines.append(
-            f"Of {len(ours)} in which a process of migrator's, or the broker or the database, was hurt,"
-            f" {completed} ended ``completed``, and {quick} were settled within {ALLOWED_S:.0f} s"
-            f" (median {statistics.median(settled):.1f} s, longest {max(settled):.1f} s)."
-        )
+    ours = [each for each in cases if each["ours"]]
+    own = [each for each in ours if each["victim"] not in STOOD_ON]
+    stood_on = [each for each in ours if each["victim"] in STOOD_ON]
+    lines += _kept("a process of migrator's own was hurt", own)
+    lines += _kept("the broker or the database was hurt", stood_on)
     return lines
+
+
+def _kept(what: str, cases: Sequence[Result]) -> list[str]:
+    """How they ended, how soon every rule held again, and how long the whole took."""
+    if not cases:
+        return []
+    completed = sum(each["ended"] == "completed" for each in cases)
+    lines = ["", f"Of {len(cases)} in which {what}, {completed} ended ``completed``."]
+    held = _known(cases, "held_s")
+    if held:
+        quick = sum(seconds <= ALLOWED_S for seconds in held)
+        lines.append(
+            f"The migration was led and every rule held within {ALLOWED_S:.0f} s in {quick} of"
+            f" {len(held)} ({_spread(held)}; until the processes answered: "
+            f"{_spread(_known(cases, 'answered_s'))})."
+        )
+    if settled := _known(cases, "settled_s"):
+        lines.append(f"With the copy and all, they were settled after: {_spread(settled)}.")
+    return lines
+
+
+def _known(cases: Sequence[Result], field: str) -> list[float]:
+    return [each[field] for each in cases if each.get(field) is not None]
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "not measured"
+    return f"median {statistics.median(seconds):.1f} s, longest {max(seconds):.1f} s"
 
 
 def _simulated(run: Result) -> str:
@@ -81,6 +122,8 @@ def _cells(case: Result) -> tuple[str, ...]:
         case["victim"],
         case["moment"],
         case["ended"] or "not seen to end",
+        _seconds(case.get("answered_s")),
+        _seconds(case.get("held_s")),
         _seconds(case["ended_s"]),
         _seconds(case["settled_s"]),
         held,

@@ -161,9 +161,16 @@ class Lab:
 
     def api(self, *path: str, **query: str) -> Document:
         """GET it."""
+        return self._request("GET", "/".join(("", *path)), params=query)
+
+    def verified(self) -> Document:
+        """What :meth:`verify` prints, without the command."""
+        return self._request("POST", "/v1/verify", json={"repair": False})
+
+    def _request(self, method: str, path: str, **what: Any) -> Document:
         transport = httpx.HTTPTransport(uds=self.endpoint.removeprefix("unix://"))
         with httpx.Client(transport=transport, base_url="http://lab", timeout=20) as client:
-            answer = client.get("/".join(("", *path)), params=query)
+            answer = client.request(method, path, **what)
         document: Document = answer.json()
         assert answer.status_code == 200, document
         return document

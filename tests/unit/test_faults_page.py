@@ -11,17 +11,22 @@ import faults_page
 from tests.nested.faults.results import Result
 
 
-def result(moment: str, settled_s: float | None, broke: str = "") -> dict[str, object]:
+def result(
+    moment: str, settled_s: float | None, broke: str = "", held_s: float = 3.0
+) -> dict[str, object]:
     one = Result(f"kill-conductor-{moment}", "kill", "conductor", moment, ours=True)
     one.ended, one.ended_s, one.settled_s, one.broke = "completed", 2.0, settled_s, broke
+    one.answered_s, one.held_s = 2.0, held_s
     return asdict(one)
 
 
 def test_each_case_is_a_row_and_the_rules_are_counted() -> None:
-    text = faults_page.page([result("placed", 8.0), result("late", None, "g1 has no QEMU")])
+    text = faults_page.page([result("placed", 8.0), result("late", None, "g1 has no QEMU", 11.0)])
     assert "2 cases, 1 in which a rule did not hold." in text
-    assert "Of 1 in which" in text
-    assert "1 were settled within 10 s (median 8.0 s, longest 8.0 s)" in text
+    assert "Of 2 in which a process of migrator's own was hurt, 2 ended ``completed``." in text
+    assert "within 10 s in 1 of 2 (median 7.0 s, longest 11.0 s; until" in text
+    assert "answered: median 2.0 s" in text
+    assert "settled after: median 8.0 s, longest 8.0 s." in text
     assert "broken: g1 has no QEMU" in text
 
 

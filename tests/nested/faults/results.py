@@ -16,7 +16,7 @@ FILE = "MIGRATOR_FAULTS_RESULTS"
 
 @dataclass
 class Result:
-    """One case. Seconds count from the moment its victim was started again, or let go on."""
+    """One case. Seconds count from the command that starts its victim again, or lets it go on."""
 
     case: str
     verb: str
@@ -26,6 +26,11 @@ class Result:
     """The victim is a process of migrator's, or of what it stands on."""
     ended: str = ""
     """The migration's last state, and its error code."""
+    answered_s: float | None = None
+    """Until everything that was started again answered: how long it takes to start."""
+    held_s: float | None = None
+    """Until the migration was led again and its transfer watched, or it had ended, with every rule
+    holding; of a victim that is ours."""
     ended_s: float | None = None
     settled_s: float | None = None
     """Until every rule held, on the hosts and in the record."""
@@ -37,13 +42,22 @@ class Result:
     def is_back(self) -> None:
         self.back = time.monotonic()
 
+    def answers(self) -> None:
+        self.answered_s = self._seconds()
+
+    def has_held(self) -> None:
+        self.held_s = self._seconds()
+
     def has_ended(self, state: str, error_code: str | None) -> None:
         self.ended = f"{state}, {error_code}" if error_code else state
-        self.ended_s = round(time.monotonic() - self.back, 1)
+        self.ended_s = self._seconds()
 
     def has_settled(self) -> None:
-        self.settled_s = round(time.monotonic() - self.back, 1)
+        self.settled_s = self._seconds()
         self.broke = ""
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.back, 1)
 
 
 @contextmanager

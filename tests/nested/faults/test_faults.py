@@ -14,6 +14,7 @@ import pytest
 from tests.nested.faults.matrix import CASES, FROZEN_S, HURRIED, MOMENTS, SAMPLE, Case
 from tests.nested.faults.results import Result, keeping
 from tests.nested.lab import SLOWLY, Document, Lab, Moving
+from tests.nested.on_its_way import Led, Watch, led
 from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.broker]
@@ -52,14 +53,26 @@ def play(case: Case, lab: Lab, guest: str, result: Result) -> None:
     moving.until(MOMENTS[case.moment])
     words = case.victim.words(lab, moving, guest, (source, destination))
     hit = lab.tool(case.verb, *words, check=False)
+    watch = Watch(moving, guest, lead_lost(moving, case, words) if case.victim.ours else None)
     if hit.status != 0 and case.may_kill_the_guest:
         moving.until_ended()  # it was faster: nothing was there to be hurt any more
         result.is_back()
     else:
         assert hit.status == 0, hit.err
         mend(lab, case, words, result)
+        if case.victim.ours:
+            watch.await_held()
+            result.has_held()
     ended = finish(lab, case, moving, guest)
     result.has_ended(ended["state"], ended["error_code"])
+
+
+def lead_lost(moving: Moving, case: Case, words: list[str]) -> Led | None:
+    """What the conductor that was hurt had led."""
+    if case.victim.target != "conductor":
+        return None
+    lead = led(moving)
+    return lead if lead.leader == words[-1] else None
 
 
 def mend(lab: Lab, case: Case, words: list[str], result: Result) -> None:
@@ -71,13 +84,13 @@ def mend(lab: Lab, case: Case, words: list[str], result: Result) -> None:
     else:
         result.is_back()
         lab.up()
+        result.answers()
 
 
 def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
     """How it ended; that must be one of the ways such a fault may end."""
-    for host in lab.hosts:
-        # Nothing to hurry where it has ended, or never began.
-        lab.virsh(host, "migrate-setspeed", guest, "10000", check=False)
+    lab.migrator("migration", "tune", moving.id, "--bandwidth", "0")
+    # One that has ended refuses; of the others every later leader knows it.
     ended = moving.until_ended(180)
     assert ended["state"] in (ENDED_WELL if case.must_complete else ENDED_TRULY), moving.story()
     alive = any(guest in each["pids"]["qemu"] for each in lab.describe())
