@@ -10,6 +10,7 @@ from migrator.conductor.conductor import Conductor, Outside
 from migrator.conductor.rpcapi import ConductorClient
 from migrator.conductor.settings import ConductorSettings
 from migrator.db import file_lock, schema
+from migrator.db.clock import DatabaseClock
 from migrator.db.engine import Database
 from migrator.db.stores import Patience, open_stores
 from migrator.messages import CONDUCTOR_METHODS, CONDUCTOR_TOPIC, RPC_VERSION
@@ -21,7 +22,7 @@ class ConductorService:
     """A conductor that answers on the bus."""
 
     def __init__(self, settings: ConductorSettings, bus: Bus, database: Database) -> None:
-        clock = SystemClock()
+        clock = DatabaseClock(database, SystemClock())
         stores = open_stores(database, clock.now, Patience(settings.host_down_s))
         outside = Outside(AgentClient(bus), ConductorClient(bus), clock, Threads())
         self._conductor = Conductor(settings, stores, outside)

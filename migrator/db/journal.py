@@ -5,7 +5,7 @@ it; every later write compares it in the statement that writes (or locks the row
 leader that was replaced changes nothing any more, however late its write arrives. The lease only
 says when the lead may be taken: it is a time of the database's clock
 (:mod:`migrator.db.columns`), prolonged by :meth:`SqlJournal.renew`, and nothing rests on it.
-Times in records come from the conductor's clock.
+Times in records are the database's as well (:mod:`migrator.db.clock`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FIRST_EPOCH = 1
 class SqlJournal:
     """:class:`migrator.conductor.ports.Journal` in SQL.
 
-    :param now: the conductor's clock, for the times in records.
+    :param now: the conductors' clock, for the times in records.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:

@@ -30,7 +30,7 @@ def open_stores(
 ) -> Stores:
     """Stores over a database that :func:`migrator.db.schema.check` found current.
 
-    :param now: the conductor's clock, for the times in records.
+    :param now: the conductors' clock, for the times in records.
     """
     wait = patience or Patience()
     return Stores(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from nested import configuration, console, faults, guest, inventory, lifecycle, pools
+from nested import configuration, console, faults, guest, inventory, lifecycle, pools, services
 from nested.errors import LabError, bad_input
 from nested.host import anchor_of, enter
 from nested.layout import PLANES, lab_name
@@ -168,6 +168,13 @@ def _signal(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _skew(arguments: argparse.Namespace) -> int:
+    services.set_clock(
+        load_existing(lab_name()), arguments.target, arguments.name, arguments.seconds
+    )
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
@@ -286,6 +293,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("limit", _limit, "Slow a host's migration plane in both directions.")
     sub.add_argument("host", metavar="HOST")
     sub.add_argument("mbit", type=int, metavar="MBIT", help="Mbit/s; 0 takes the limit away")
+    sub = verb(
+        "skew", _skew, "Start an agent or a conductor again with its wall clock wrong; 0 mends it."
+    )
+    sub.add_argument("target", choices=("agent", "conductor"))
+    sub.add_argument("name", metavar="HOST|CONDUCTOR")
+    sub.add_argument("seconds", type=int, metavar="SECONDS", help="ahead; behind with a minus")
     for name, text in (("kill", "SIGKILL"), ("stop", "SIGSTOP"), ("cont", "SIGCONT")):
         sub = verb(name, _signal, f"Send {text} to processes of the lab.")
         sub.add_argument("target", choices=faults.TARGETS)

@@ -34,6 +34,7 @@ class Record:
     tls: bool = False
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     ports: dict[str, int] = field(default_factory=dict)
+    skews: dict[str, int] = field(default_factory=dict)
 
     def agent_password(self, host: str) -> str:
         """Return what the agent of this host shows the broker: each has its own."""

@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from nested import configuration
-from nested.errors import LabError
+from nested import configuration, skew
+from nested.errors import LabError, bad_input
 from nested.host import anchor_of, enter
 from nested.layout import VENV_BIN, LabLayout
 from nested.processes import Process, Registry, end, environment, wait_until, whole_session
@@ -41,10 +42,28 @@ def ensure(record: Record) -> list[str]:
     for name in missing:
         if name in (STANDALONE, API):
             record.layout.api_socket.unlink(missing_ok=True)
-        registry.spawn(name, _command(record, name))
+        registry.spawn(name, _command(record, name), skew.environment(record.skews.get(name, 0)))
     _await_api(record, registry)
     _await_hosts(record)
+    for name in record.skews:
+        if started := registry.get(name):
+            skew.forget(started)
     return missing
+
+
+def set_clock(record: Record, kind: str, which: str, seconds: int) -> None:
+    """Start a service again with its wall clock this far ahead; it stays so however often it dies."""
+    name = f"{kind}-{which}"
+    if not record.broker or name not in names(record):
+        raise bad_input(
+            "skew.process", f"No {kind} {which!r} of its own in this lab; it takes --broker rabbit."
+        )
+    skew.environment(seconds)  # or nothing is changed
+    skews = {**record.skews, name: seconds}
+    changed = replace(record, skews={each: by for each, by in skews.items() if by})
+    changed.save()
+    end(processes(record, kind, which), signal.SIGKILL)
+    ensure(changed)
 
 
 def _program(name: str) -> Path:

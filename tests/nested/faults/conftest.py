@@ -18,6 +18,7 @@ collect_ignore = (
         "test_dead_conductors.py",
         "test_busy_disks.py",
         "test_encrypted.py",
+        "test_wrong_clocks.py",
     ]
 )
 
