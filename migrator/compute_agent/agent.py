@@ -9,6 +9,7 @@ from migrator.compute_agent.endpoint import AgentEndpoint
 from migrator.compute_agent.fencing import Ledger
 from migrator.compute_agent.gate import CommandGate
 from migrator.compute_agent.latch import Latch
+from migrator.compute_agent.numbering import Numbering
 from migrator.compute_agent.ports import Hypervisor
 from migrator.compute_agent.reporter import Reporter
 from migrator.compute_agent.settings import AgentSettings
@@ -36,8 +37,9 @@ class Agent:
         settings: AgentSettings,
     ) -> None:
         self.incarnation = concurrency.fresh_id()
+        numbering = Numbering(clock, concurrency)
         self._ports = AgentPorts(
-            settings, hypervisor, clock, concurrency, reports, Latch(concurrency)
+            settings, hypervisor, clock, concurrency, reports, Latch(concurrency), numbering
         )
         self.transfers = Transfers(self._ports)
         self._reporter = Reporter(self._ports, self.transfers, self.incarnation)
@@ -47,6 +49,7 @@ class Agent:
             clock,
             self.transfers,
             Streams(self._ports, self.transfers.progress),
+            numbering,
         )
         self.endpoint = AgentEndpoint(
             context, CommandGate(Ledger(self.incarnation), clock, concurrency)

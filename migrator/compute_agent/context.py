@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migrator.compute_agent.latch import Latch
+from migrator.compute_agent.numbering import Numbering
 from migrator.compute_agent.ports import Hypervisor
 from migrator.compute_agent.settings import AgentSettings
 from migrator.conductor.rpcapi import ReportsApi
@@ -26,6 +27,7 @@ class AgentPorts:
     concurrency: Concurrency
     reports: ReportsApi
     stopping: Latch
+    numbering: Numbering
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,4 @@ class AgentContext:
     clock: Clock
     transfers: Transfers
     streams: Streams
+    numbering: Numbering

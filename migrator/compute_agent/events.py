@@ -122,9 +122,11 @@ class DomainEvents:
             bug = not isinstance(error, MigratorError)
             why = f"{event.event} of {event.name}"
             LOG.warning("%s could not be told: %s", why, error, exc_info=bug)
-            if isinstance(error, Refused):
-                self._inventory.count_from(error.facts.get("generation", 0))
-            self._inventory.tell_all()
+            newest = error.facts.get("generation", 0) if isinstance(error, Refused) else 0
+            if not 0 < newest <= self._inventory.acknowledged:
+                # Otherwise it was in an inventory that was read after it, and told before it.
+                self._inventory.count_from(newest)
+                self._inventory.tell_all()
             return isinstance(error, Refused)
         self._inventory.told_of(event.instance_id, message.summary, message.generation)
         return True
@@ -132,18 +134,19 @@ class DomainEvents:
     def _message(self, event: LifecycleEvent) -> DomainEvent | None:
         """None when only half of it can be known now: a summary left out would mean that the domain is
         gone. :raises Transient: libvirt does not answer."""
+        number = self._ports.numbering.next()
         arrived = self._arrived(event)
         if arrived is not None:
-            return self._compose(event, *arrived)
+            return self._compose(event, *arrived, number)
         view = self._ports.hypervisor.view(event.instance_id)
         self._inventory.look()
         if view.state is DomainState.ABSENT:
-            return self._compose(event, view, None)
+            return self._compose(event, view, None, number)
         summary = self._inventory.domain(event.instance_id)
         if summary is None:
             return None
         summary = replace(summary, state=view.state, reason=view.reason, persistent=view.persistent)
-        return self._compose(event, view, summary)
+        return self._compose(event, view, summary, number)
 
     def _arrived(self, event: LifecycleEvent) -> tuple[DomainView, DomainSummary] | None:
         """What the event itself proves of a guest that was on its way here, without asking libvirt."""
@@ -159,7 +162,11 @@ class DomainEvents:
         return view, summary
 
     def _compose(
-        self, event: LifecycleEvent, view: DomainView, summary: DomainSummary | None
+        self,
+        event: LifecycleEvent,
+        view: DomainView,
+        summary: DomainSummary | None,
+        number: int,
     ) -> DomainEvent:
         return DomainEvent(
             host=self._ports.settings.host,
@@ -169,7 +176,7 @@ class DomainEvents:
             detail=event.detail,
             view=view,
             summary=summary,
-            generation=self._inventory.number(),
+            generation=number,
         )
 
 

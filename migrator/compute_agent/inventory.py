@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from migrator.compute_agent.context import AgentPorts
 from migrator.compute_agent.host_limits import limited
@@ -26,6 +26,8 @@ class Snapshot:
 
     facts: HostFacts | None
     domains: Mapping[str, DomainSummary]
+    number: int = field(compare=False)
+    """Of the look that read the domains, among all the agent says about its guests."""
 
     def having(self, instance_id: str, summary: DomainSummary | None) -> Snapshot:
         """The same but for one domain."""
@@ -41,8 +43,6 @@ class Untold:
 
     snapshot: Snapshot
     missed: int
-    generation: int
-    """Its number among all the agent says about its guests."""
 
 
 class Inventory:
@@ -54,14 +54,11 @@ class Inventory:
         self._now: Snapshot | None = None
         self._told: Snapshot | None = None
         self._missed = 0
-        self._generation = 0
         self._acknowledged = 0
         self._trouble: str | None = "libvirt has not been read yet"
         self._facts_at: float | None = None
         self._offers = 0
         """Changes of what the host offers that were told of."""
-        self._asked = 0
-        self._answered = 0
         self._reading_since: dict[int, float] = {}
 
     # -- reading libvirt
@@ -73,27 +70,25 @@ class Inventory:
         """
         clock = self._ports.clock
         with self._lock:
-            self._asked += 1
-            ticket = self._asked
-            self._reading_since[ticket] = began = clock.monotonic()
+            number = self._ports.numbering.next()
+            self._reading_since[number] = began = clock.monotonic()
             with_facts = self._facts_at is None or began - self._facts_at >= FACTS_S
             offers = self._offers
         try:
             domains = {each.id: each for each in self._ports.hypervisor.list_domains()}
             facts = self._facts() if with_facts else None
         except Exception as error:
-            return self._failed(ticket, error)
+            return self._failed(number, error)
         with self._lock:
-            self._reading_since.pop(ticket)
-            if ticket < self._answered:
+            self._reading_since.pop(number)
+            if self._now is not None and number < self._now.number:
                 return False
-            self._answered = ticket
             if facts is not None:
                 # What changed while it was read may be missing in it.
                 self._facts_at = began if offers == self._offers else None
             elif self._now is not None:
                 facts = self._now.facts
-            self._now = Snapshot(facts, domains)
+            self._now = Snapshot(facts, domains, number)
             recovered = self._trouble is not None
             self._trouble = None
         return recovered or self.has_news
@@ -110,13 +105,13 @@ class Inventory:
         facts = replace(hypervisor.host_facts(), topology=hypervisor.topology())
         return limited(facts, settings.limits, settings.host)
 
-    def _failed(self, ticket: int, error: Exception) -> bool:
+    def _failed(self, number: int, error: Exception) -> bool:
         bug = not isinstance(error, MigratorError)
         why = (
             error.message if isinstance(error, MigratorError) else f"{error!r}; see the agent's log"
         )
         with self._lock:
-            self._reading_since.pop(ticket)
+            self._reading_since.pop(number)
             news = self._trouble != why
             self._trouble = why
             self._facts_at = None
@@ -156,12 +151,12 @@ class Inventory:
             return self._trouble is None and self._now is not None and self._now != self._told
 
     def untold(self) -> Untold | None:
-        """What a conductor has to be told whole, numbered; None without news."""
+        """What a conductor has to be told whole; None without news."""
         with self._lock:
             if not self.has_news:
                 return None
             assert self._now is not None
-            return Untold(self._now, self._missed, self.number())
+            return Untold(self._now, self._missed)
 
     @property
     def acknowledged(self) -> int:
@@ -169,28 +164,21 @@ class Inventory:
         with self._lock:
             return self._acknowledged
 
-    def number(self) -> int:
-        """For the next word, an event or an inventory: one that says more has a higher number."""
-        with self._lock:
-            self._generation += 1
-            return self._generation
-
-    def count_from(self, generation: int) -> None:
-        """A conductor has heard word ``generation`` already, of this process or a former one."""
-        with self._lock:
-            self._generation = max(self._generation, generation)
+    def count_from(self, number: int) -> None:
+        """A conductor has heard this one already, of this process or a former one."""
+        self._ports.numbering.go_on_above(number)
 
     def told(self, untold: Untold) -> None:
         """A conductor has taken this."""
         with self._lock:
-            self._acknowledged = max(self._acknowledged, untold.generation)
+            self._acknowledged = max(self._acknowledged, untold.snapshot.number)
             if untold.missed == self._missed:
                 self._told = untold.snapshot
 
-    def told_of(self, instance_id: str, summary: DomainSummary | None, generation: int) -> None:
+    def told_of(self, instance_id: str, summary: DomainSummary | None, number: int) -> None:
         """A conductor has taken one domain's state, with an event: no need to send all for it."""
         with self._lock:
-            self._acknowledged = max(self._acknowledged, generation)
+            self._acknowledged = max(self._acknowledged, number)
             if self._told is not None:
                 self._told = self._told.having(instance_id, summary)
 

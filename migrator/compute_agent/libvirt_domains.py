@@ -87,6 +87,17 @@ def list_domains(conn: libvirt.virConnect) -> list[DomainSummary]:
     return found
 
 
+def summary(conn: libvirt.virConnect, instance_id: str) -> DomainSummary | None:
+    """What the list says of one."""
+    domain = find(conn, instance_id)
+    try:
+        return None if domain is None else _summary(domain)
+    except libvirt.libvirtError as error:
+        if is_no_domain(error):
+            return None
+        raise
+
+
 def view(conn: libvirt.virConnect, instance_id: str) -> DomainView:
     """State, reason, mark and running job."""
     domain = find(conn, instance_id)

@@ -99,6 +99,10 @@ class LibvirtHypervisor:
     def list_domains(self) -> Sequence[DomainSummary]:
         return self._inventory.call("listing domains", domains.list_domains)
 
+    def summary(self, instance_id: str) -> DomainSummary | None:
+        work = partial(domains.summary, instance_id=instance_id)
+        return self._control.call(f"summing up {instance_id}", work)
+
     def describe(self, instance_id: str) -> DomainDescription | None:
         work = partial(domains.describe, instance_id=instance_id)
         return self._control.call(f"describing {instance_id}", work)

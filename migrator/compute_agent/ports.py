@@ -110,6 +110,10 @@ class Hypervisor(OfflineMoves, Protocol):
         """Every domain, active or defined."""
         ...
 
+    def summary(self, instance_id: str) -> DomainSummary | None:
+        """What :meth:`list_domains` says of one; None of one that is not there."""
+        ...
+
     def describe(self, instance_id: str) -> DomainDescription | None: ...
 
     def view(self, instance_id: str) -> DomainView:

@@ -134,7 +134,7 @@ class Reporter:
             incarnation=self._incarnation,
             agent_version=self._ports.settings.version,
             rpc_version=RPC_VERSION,
-            generation=self._inventory.acknowledged if untold is None else untold.generation,
+            generation=self._inventory.acknowledged if untold is None else untold.snapshot.number,
             addresses=self._ports.settings.addresses,
             libvirt_error=self._inventory.trouble(),
             facts=None if untold is None else untold.snapshot.facts,
@@ -156,4 +156,8 @@ class Reporter:
             self._inventory.told(untold)
         if answer.resend:
             self._inventory.tell_all()
+        if answer.resend and report.domains is not None and answer.generation > report.generation:
+            # Something newer is known of some guests: this is not it, read a second time.
+            self._look_now.put("stale")
+            return False
         return answer.resend

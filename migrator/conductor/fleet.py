@@ -20,7 +20,6 @@ from migrator.messages import (
     Empty,
     HostReport,
     HostReported,
-    InstanceRef,
     Relay,
     TransferAction,
     TransferEnded,
@@ -28,7 +27,6 @@ from migrator.messages import (
 )
 from migrator.model import (
     ActionRecord,
-    DomainState,
     DomainSummary,
     Host,
     HostFacts,
@@ -38,7 +36,6 @@ from migrator.model import (
     Phase,
     Placement,
     Progress,
-    Reason,
 )
 
 LOG = logging.getLogger(__name__)
@@ -163,7 +160,7 @@ class Fleet:
         moves = led_here or (known is not None and known.migration_id is not None)
         if known is not None and known.migration_id is not None:
             self._context.peers.relay(Relay(migration_id=known.migration_id, event=request))
-        heard = Heard(request.incarnation, request.generation) if request.generation else None
+        heard = Heard(request.incarnation, request.generation)
         changed = instances.record_sighting(
             request.host, request.instance_id, request.summary, heard
         )
@@ -260,20 +257,17 @@ class Fleet:
     def _look_again(self, instance_id: str) -> None:
         """Ask every host that is said to have it; one that does not answer keeps its last word."""
         instances = self._context.stores.instances
-        known, seen = instances.get(instance_id), dict(instances.sightings(instance_id))
-        if known is not None and known.host is not None and known.host not in seen:
-            seen[known.host] = _as_known(known)
-        for host, summary in seen.items():
-            request = InstanceRef(instance_id=instance_id)
+        known, hosts = instances.get(instance_id), set(instances.sightings(instance_id))
+        if known is not None and known.host is not None:
+            hosts.add(known.host)
+        for host in sorted(hosts):
             try:
-                since = instances.word_of(host, instance_id).number
-                view = self._context.agents.inspect(host, request).view
+                there = self._context.agents.list_domains(host, Empty())
             except MigratorError as error:
                 LOG.info("%s cannot be asked about %s again: %s", host, instance_id, error)
                 continue
-            gone = view.state is DomainState.ABSENT
-            now = None if gone else replace(summary, state=view.state, reason=view.reason)
-            instances.record_look(host, instance_id, now, since)
+            now = next((each for each in there.domains if each.id == instance_id), None)
+            instances.record_look(host, instance_id, now, there.word)
 
     def settle_quietly(self, instance_id: str) -> None:
         """The same, from a worker that has more to do than to fail on it."""
@@ -369,19 +363,6 @@ def _held(instance: Instance, sightings: Mapping[str, DomainSummary]) -> Placeme
     """Which parts of its host it was seen to have; None when nobody has said."""
     seen = sightings.get(instance.host or "")
     return None if seen is None or instance.status not in USES_RESOURCES else seen.held
-
-
-def _as_known(instance: Instance) -> DomainSummary:
-    """What its host's inventory said of it, as far as we have kept it; its state is yet to be asked."""
-    return DomainSummary(
-        id=instance.id,
-        name=instance.name,
-        state=DomainState.NOSTATE,
-        reason=Reason.UNKNOWN,
-        persistent=instance.persistent,
-        vcpus=instance.vcpus,
-        memory_mib=instance.memory_mib,
-    )
 
 
 def _is_back(before: Host, report: HostReport, trouble: str) -> bool:

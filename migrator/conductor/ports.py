@@ -215,14 +215,6 @@ class Heard:
     generation: int
 
 
-@dataclass(frozen=True)
-class Word:
-    """What a host's agent has said so far: the number of its last word, and what it says of a domain."""
-
-    number: int
-    said: DomainSummary | None
-
-
 class HostStore(Protocol):
     """Hosts, and what their agents say of them."""
 
@@ -281,10 +273,6 @@ class InstanceStore(Protocol):
         """Those no disk is recorded of, and no migration is unfinished of."""
         ...
 
-    def word_of(self, host: str, instance_id: str) -> Word:
-        """The last that was heard of its agent, and what the host's inventory says of this one."""
-        ...
-
     def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
         """host -> what that host's inventory last said of it."""
         ...
@@ -296,26 +284,26 @@ class InstanceStore(Protocol):
     def record_sightings(
         self, host: str, domains: Sequence[DomainSummary], heard: Heard
     ) -> Sequence[str]:
-        """Replace what ``host`` said; the ids of the instances whose sightings changed, appeared or
-        vanished.
+        """Replace what ``host`` said, except of those that something newer was said of; the ids of the
+        instances whose sightings changed, appeared or vanished.
 
-        :raises Refused: ``report.stale`` (facts ``generation``) when something newer has been heard."""
+        :raises Refused: ``report.stale`` (facts ``generation``) when a newer inventory was heard."""
         ...
 
     def record_sighting(
-        self, host: str, instance_id: str, domain: DomainSummary | None, heard: Heard | None = None
+        self, host: str, instance_id: str, domain: DomainSummary | None, heard: Heard
     ) -> bool:
-        """One domain of it; True when that changed anything. ``heard`` None is what a conductor was told
-        by an agent of another release, in no order.
+        """One domain of it; True when that changed anything. Nothing once something newer was said of
+        it.
 
-        :raises Refused: ``report.stale`` (facts ``generation``) when something newer has been heard."""
+        :raises Refused: ``report.stale`` (facts ``generation``) when a newer inventory was heard."""
         ...
 
     def record_look(
-        self, host: str, instance_id: str, domain: DomainSummary | None, since: int
+        self, host: str, instance_id: str, domain: DomainSummary | None, word: int
     ) -> bool:
-        """What a conductor has seen itself, asking the host after word number ``since``; True when that
-        changed anything. Nothing once a newer word has been heard."""
+        """What the agent of ``host`` answered, with the number of its look; True when that changed
+        anything. Nothing once something newer has been heard."""
         ...
 
     def save(self, instance: Instance, use_claim: bool, held: Placement | None = None) -> None:

@@ -24,8 +24,6 @@ from migrator.messages import (
 )
 from migrator.model import (
     DomainState,
-    DomainSummary,
-    DomainView,
     DropClaim,
     Effect,
     Migration,
@@ -87,7 +85,6 @@ def _came_back(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _finish_destination(context: Context, migration: Migration, todo: Todo) -> Done:
     request = FinishDestination(**_head(context, migration, todo), **todo.payload)
-    word = context.stores.instances.word_of(todo.host, migration.instance_id)
     try:
         finished = send(todo.host, context.agents.finish_destination, request)
     except Refused as refused:
@@ -97,42 +94,20 @@ def _finish_destination(context: Context, migration: Migration, todo: Todo) -> D
         context.stores.journal.note(migration.id, "observed", refused.message)
         return [], {}
     if finished.seen is not None:
+        # An agent that restarted may not have reported the guest yet: ended before it has, the
+        # migration would leave the instance gone.
         instances = context.stores.instances
-        instances.record_look(todo.host, migration.instance_id, finished.seen, word.number)
-    elif word.said is None or word.said.incoming:
-        _note_arrival(context, todo.host, finished.view, (migration.instance_id, word.number))
+        instances.record_look(todo.host, migration.instance_id, finished.seen, finished.word)
     return [], _statistics(context, migration, finished.statistics)
-
-
-def _note_arrival(context: Context, host: str, view: DomainView, asked: tuple[str, int]) -> None:
-    """An agent that restarted may not have reported the guest yet: ended before it has, the migration
-    would leave the instance gone. What an agent reports meanwhile is newer than this answer.
-
-    :param asked: for which instance, and the last word heard of its agent before it was asked."""
-    instance_id, since = asked
-    instances = context.stores.instances
-    known = instances.get(instance_id)
-    if known is None:
-        return
-    arrived = DomainSummary(
-        id=known.id,
-        name=view.name,
-        state=view.state,
-        reason=view.reason,
-        persistent=view.persistent,
-        vcpus=known.vcpus,
-        memory_mib=known.memory_mib,
-    )
-    instances.record_look(host, known.id, arrived, since)
 
 
 def _release_source(context: Context, migration: Migration, todo: Todo) -> Done:
     request = ReleaseSource(**_head(context, migration, todo), **todo.payload)
-    since = context.stores.instances.word_of(todo.host, migration.instance_id).number
     released = send(todo.host, context.agents.release_source, request)
     if released.view.state is DomainState.ABSENT:
         # The agent has just looked: its events may be later than this answer.
-        context.stores.instances.record_look(todo.host, migration.instance_id, None, since)
+        instances = context.stores.instances
+        instances.record_look(todo.host, migration.instance_id, None, released.word)
     changes = _statistics(context, migration, released.statistics)
     measured = changes.get("statistics", migration.statistics)
     return [DropClaim(todo.host), *_blackout(migration, measured)], changes
@@ -179,11 +154,10 @@ def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
 
 def _attach_devices(context: Context, migration: Migration, todo: Todo) -> Done:
     request = AttachDevices(**_head(context, migration, todo), **todo.payload)
-    since = context.stores.instances.word_of(todo.host, migration.instance_id).number
     given = send(todo.host, context.agents.attach_devices, request)
     if given.seen is not None:
         instances = context.stores.instances
-        instances.record_look(todo.host, migration.instance_id, given.seen, since)
+        instances.record_look(todo.host, migration.instance_id, given.seen, given.word)
     for address in given.attached:
         context.stores.journal.note(migration.id, "todo", f"{todo.host}: the guest has {address}")
     return [], {}

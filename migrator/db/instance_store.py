@@ -17,31 +17,20 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.engine import Connection
 
-from migrator.conductor.ports import Heard, Word
 from migrator.db.claim_rows import ClaimParts, bump_generations
 from migrator.db.engine import Database
-from migrator.db.hearing import hear, nothing_newer
 from migrator.db.rows import AnyRow, instance_from, placement_from, storable, to_column, to_columns
-from migrator.db.tables import (
-    claims,
-    group_marks,
-    hosts,
-    instance_disks,
-    instances,
-    migrations,
-    sightings,
-)
+from migrator.db.sightings import SqlSightings
+from migrator.db.tables import claims, group_marks, instance_disks, instances, migrations
 from migrator.errors import Refused
 from migrator.model import (
     ClaimPurpose,
-    DomainSummary,
     Instance,
     InstanceStatus,
     Placement,
@@ -59,11 +48,11 @@ _WITH_MIGRATION: Select[tuple[object, ...]] = select(
 )
 
 
-class SqlInstanceStore:
+class SqlInstanceStore(SqlSightings):
     """:class:`migrator.conductor.ports.InstanceStore` in SQL."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
+        super().__init__(database)
         self._now = now
 
     def resolve(self, name_or_id: str) -> Instance:
@@ -107,120 +96,6 @@ class SqlInstanceStore:
         with self._database.reader() as connection:
             rows = connection.execute(query.order_by(instances.c.name, instances.c.id))
             return [instance_from(row) for row in rows]
-
-    # -- sightings
-
-    def word_of(self, host: str, instance_id: str) -> Word:
-        """The last that was heard of the host's agent, and what its inventory says of this one."""
-        here = and_(sightings.c.host == hosts.c.name, sightings.c.instance_id == instance_id)
-        query = (
-            select(hosts.c.inventory_generation, sightings.c.summary)
-            .select_from(hosts.outerjoin(sightings, here))
-            .where(hosts.c.name == host)
-        )
-        with self._database.reader() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            return Word(0, None)
-        said = None if row.summary is None else msgspec.convert(row.summary, DomainSummary)
-        return Word(row.inventory_generation, said)
-
-    def sightings(self, instance_id: str) -> Mapping[str, DomainSummary]:
-        """host -> what that host's inventory last said of it."""
-        query = select(sightings.c.host, sightings.c.summary).where(
-            sightings.c.instance_id == instance_id
-        )
-        with self._database.reader() as connection:
-            rows = connection.execute(query).all()
-        return {host: msgspec.convert(summary, DomainSummary) for host, summary in rows}
-
-    def all_sightings(self) -> Mapping[str, Mapping[str, DomainSummary]]:
-        """The same of every instance that any host has: id -> host -> what it said."""
-        query = select(sightings.c.instance_id, sightings.c.host, sightings.c.summary)
-        with self._database.reader() as connection:
-            rows = connection.execute(query).all()
-        said: dict[str, dict[str, DomainSummary]] = {}
-        for instance_id, host, summary in rows:
-            said.setdefault(instance_id, {})[host] = msgspec.convert(summary, DomainSummary)
-        return said
-
-    def record_sightings(
-        self, host: str, domains: Sequence[DomainSummary], heard: Heard
-    ) -> Sequence[str]:
-        """Replace what ``host`` said; the ids whose sightings changed, appeared or vanished."""
-        query = select(sightings.c.instance_id, sightings.c.summary).where(sightings.c.host == host)
-        said = {domain.id: to_column(domain) for domain in domains}
-
-        def work(connection: Connection) -> Sequence[str]:
-            hear(connection, host, heard)
-            before = {row.instance_id: row.summary for row in connection.execute(query)}
-            new = {key: summary for key, summary in said.items() if before.get(key) != summary}
-            vanished = sorted(before.keys() - said.keys())
-            self._upsert_sightings(connection, host, new)
-            if vanished:
-                gone = sightings.c.host == host, sightings.c.instance_id.in_(vanished)
-                connection.execute(delete(sightings).where(*gone))
-            return sorted(new) + vanished
-
-        return self._database.write(work)
-
-    def record_sighting(
-        self, host: str, instance_id: str, domain: DomainSummary | None, heard: Heard | None = None
-    ) -> bool:
-        """One domain of it; True when that changed anything."""
-        write = self._one_sighting(host, instance_id, domain)
-
-        def work(connection: Connection) -> bool:
-            if heard is not None:
-                hear(connection, host, heard)
-            return connection.execute(write).first() is not None
-
-        return self._database.write(work)
-
-    def record_look(
-        self, host: str, instance_id: str, domain: DomainSummary | None, since: int
-    ) -> bool:
-        """The same of a conductor's own look; nothing once a newer word has been heard."""
-        write = self._one_sighting(host, instance_id, domain, since)
-        return self._database.write(lambda c: c.execute(write).first() is not None)
-
-    def _one_sighting(
-        self, host: str, instance_id: str, domain: DomainSummary | None, since: int | None = None
-    ) -> Any:
-        """:param since: nothing when a newer word than that has been heard."""
-        if domain is None:
-            here = [sightings.c.host == host, sightings.c.instance_id == instance_id]
-            if since is not None:
-                here.append(sightings.c.host.in_(nothing_newer(host, since)))
-            return delete(sightings).where(*here).returning(sightings.c.host)
-        seen = {"host": host, "instance_id": instance_id, "summary": to_column(domain)}
-        insert = self._database.insert(sightings)
-        if since is None:
-            insert = insert.values(seen)
-        else:
-            values = [literal(seen[name], sightings.c[name].type) for name in seen]
-            picked = nothing_newer(host, since).with_only_columns(*values)
-            insert = insert.from_select(list(seen), picked)
-        new = insert.excluded.summary
-        return insert.on_conflict_do_update(
-            index_elements=["host", "instance_id"],
-            set_={"summary": new},
-            where=cast(sightings.c.summary, Text) != cast(new, Text),
-        ).returning(sightings.c.host)
-
-    def _upsert_sightings(
-        self, connection: Connection, host: str, said: Mapping[str, object]
-    ) -> None:
-        if not said:
-            return
-        rows = [
-            {"host": host, "instance_id": instance_id, "summary": summary}
-            for instance_id, summary in said.items()
-        ]
-        insert = self._database.insert(sightings).values(rows)
-        key = ["host", "instance_id"]
-        new = {"summary": insert.excluded.summary}
-        connection.execute(insert.on_conflict_do_update(index_elements=key, set_=new))
 
     # -- saving
 

@@ -52,6 +52,7 @@ hosts = Table(
     Column("seen_at", UtcDateTime),
     Column("facts", _Json),
     Column("inventory_generation", BigInteger, nullable=False, default=0),
+    Column("whole_generation", BigInteger, nullable=False, default=0, server_default=text("0")),
     Column("claims_generation", BigInteger, nullable=False, default=0),
     Column("tags", _Json, nullable=False, default=[], server_default=text("'[]'")),
     Column("zone", String(255)),
@@ -82,7 +83,9 @@ sightings = Table(
     metadata,
     Column("host", ForeignKey("hosts.name"), primary_key=True),
     Column("instance_id", String(36), primary_key=True, index=True),
-    Column("summary", _Json, nullable=False),
+    Column("summary", _Json),
+    Column("word", BigInteger, nullable=False, default=0, server_default=text("0")),
+    Column("since", BigInteger, nullable=False, default=0, server_default=text("0")),
 )
 
 profiles = Table(

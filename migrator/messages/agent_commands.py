@@ -150,7 +150,9 @@ class DestinationFinished(Message, frozen=True):
     view: DomainView
     statistics: Statistics | None = None
     seen: DomainSummary | None = None
-    """What inventory says of it by now, where it was given devices."""
+    """What inventory says of it by now."""
+    word: int = 0
+    """The number of that look, among all the agent says about its guests: see :class:`HostReport`."""
 
 
 class ReleaseSource(Command, frozen=True):
@@ -165,6 +167,8 @@ class SourceReleased(Message, frozen=True):
 
     view: DomainView
     statistics: Statistics | None = None
+    word: int = 0
+    """The number of that look, among all the agent says about its guests: see :class:`HostReport`."""
 
 
 class UndoDestination(Command, frozen=True):

@@ -16,6 +16,8 @@ class HostDomains(Message, frozen=True):
     """Every domain of a host, read from its libvirt now."""
 
     domains: list[DomainSummary]
+    word: int = 0
+    """The number of that look, among all the agent says about its guests: see :class:`HostReport`."""
 
 
 class PagesView(Message, frozen=True):

@@ -34,4 +34,6 @@ class DevicesAttached(Message, frozen=True):
 
     attached: list[str]
     seen: DomainSummary | None = None
-    """What inventory says of the guest by now; None when it does not run there."""
+    """What inventory says of the guest by now; None when it is not there."""
+    word: int = 0
+    """The number of that look, among all the agent says about its guests: see :class:`HostReport`."""

@@ -25,8 +25,8 @@ class HostReport(Message, frozen=True):
     agent_version: str
     rpc_version: str
     generation: int
-    """With ``domains`` the number of this word of the agent's about its guests; without, the number of
-    the last one that was acknowledged. Inventories and events are counted together."""
+    """With ``domains`` the number of the look that read them; without, the number of the last word that
+    was acknowledged. Inventories, events and answers are counted together, each before it is read."""
     addresses: HostAddresses
     libvirt_error: str | None = None
     """Why the host's libvirt cannot be reached now."""
@@ -55,7 +55,7 @@ class DomainEvent(Message, frozen=True):
     summary: DomainSummary | None = None
     """None once the domain is gone."""
     generation: int = 0
-    """See :class:`HostReport`; 0 of an agent that does not count its events."""
+    """See :class:`HostReport`."""
     held_ms: int = 0
     """For how long the agent has had the event from libvirt when it sends this."""
 

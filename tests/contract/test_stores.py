@@ -347,24 +347,51 @@ def test_recording_an_inventory_names_what_changed_appeared_and_vanished(world: 
 def test_every_host_has_its_own_sighting_of_a_domain(world: World) -> None:
     one = domain(1)
     incoming = domain(1, incoming=True)
-    assert world.stores.instances.record_sighting("h1", one.id, one)
-    assert not world.stores.instances.record_sighting("h1", one.id, one)
-    assert world.stores.instances.record_sighting("h2", one.id, incoming)
+    assert world.stores.instances.record_sighting("h1", one.id, one, heard(1))
+    assert not world.stores.instances.record_sighting("h1", one.id, one, heard(2))
+    assert world.stores.instances.record_sighting("h2", one.id, incoming, heard(1))
     assert world.stores.instances.sightings(one.id) == {"h1": one, "h2": incoming}
     assert world.stores.instances.all_sightings() == {one.id: {"h1": one, "h2": incoming}}
-    assert world.stores.instances.record_sighting("h1", one.id, None)
-    assert not world.stores.instances.record_sighting("h1", one.id, None)
+    assert world.stores.instances.record_sighting("h1", one.id, None, heard(3))
+    assert not world.stores.instances.record_sighting("h1", one.id, None, heard(4))
+    assert not world.stores.instances.record_sighting("h3", one.id, None, heard(4))
     assert world.stores.instances.sightings(one.id) == {"h2": incoming}
 
 
-def test_a_word_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:
+def test_an_inventory_undoes_nothing_that_was_read_after_it(world: World) -> None:
+    instances = world.stores.instances
+    old, new, gone, kept = domain(1), domain(1, vcpus=7), domain(2), domain(3)
+    instances.record_sightings("h1", [old, gone], heard(2))
+    assert instances.record_sighting("h1", new.id, new, heard(7))
+    assert instances.record_look("h1", gone.id, None, 8)
+    assert instances.record_sightings("h1", [old, gone, kept], heard(5)) == [kept.id]
+    assert instances.all_sightings() == {new.id: {"h1": new}, kept.id: {"h1": kept}}
+    assert instances.record_sightings("h1", [old], heard(6)) == [kept.id]
+    assert instances.all_sightings() == {new.id: {"h1": new}}
+    assert set(instances.record_sightings("h1", [old, gone], heard(9))) == {old.id, gone.id}
+
+
+def test_of_two_words_about_a_guest_the_one_that_was_read_later_counts(world: World) -> None:
+    instances = world.stores.instances
+    one, other = domain(1), domain(1, vcpus=7)
+    assert instances.record_sighting("h1", one.id, one, heard(5))
+    assert not instances.record_look("h1", one.id, one, 8)
+    assert not instances.record_sighting("h1", one.id, other, heard(7))
+    assert not instances.record_look("h1", one.id, None, 7)
+    assert instances.sightings(one.id) == {"h1": one}
+    assert instances.record_look("h1", one.id, other, 9)
+    assert instances.sightings(one.id) == {"h1": other}
+
+
+def test_what_was_read_before_an_inventory_changes_nothing_after_it(world: World) -> None:
     instances = world.stores.instances
     one, two = domain(1), domain(2)
     instances.record_sightings("h1", [one], heard(5))
-    assert instances.record_sighting("h1", two.id, two, heard(7))
+    instances.record_sighting("h1", two.id, two, heard(7))
+    assert not instances.record_look("h1", one.id, None, 4)
+    assert instances.record_sightings("h1", [one], heard(5)) == []
     for late in (
-        lambda: instances.record_sighting("h1", one.id, None, heard(6)),
-        lambda: instances.record_sighting("h1", two.id, None, heard(7)),
+        lambda: instances.record_sighting("h1", one.id, None, heard(4)),
         lambda: instances.record_sightings("h1", [], heard(4)),
     ):
         with pytest.raises(Refused) as refused:
@@ -380,16 +407,6 @@ def test_a_word_of_a_former_agent_process_changes_nothing(world: World) -> None:
         world.stores.instances.record_sighting("h1", one.id, one, Heard("old", 9))
     assert refused.value.code == "report.stale"
     assert world.stores.instances.record_sighting("h1", one.id, one, Heard("new", 1))
-
-
-def test_a_look_is_recorded_only_while_nothing_newer_has_been_heard(world: World) -> None:
-    instances = world.stores.instances
-    one = domain(1)
-    instances.record_sightings("h1", [one], heard(5))
-    assert not instances.record_look("h1", one.id, None, since=4)
-    assert instances.sightings(one.id) == {"h1": one}
-    assert instances.record_look("h1", one.id, None, since=5)
-    assert instances.sightings(one.id) == {}
 
 
 def test_two_conductors_may_record_the_same_inventory_at_once(world: World) -> None:

@@ -178,6 +178,12 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
         with self.fleet.lock:
             return [self._summary(domain) for domain in self.domains.values()]
 
+    def summary(self, instance_id: str) -> DomainSummary | None:
+        self._enter("summary")
+        with self.fleet.lock:
+            domain = self.domains.get(instance_id)
+            return None if domain is None else self._summary(domain)
+
     def describe(self, instance_id: str) -> DomainDescription | None:
         self._enter("describe")
         with self.fleet.lock:

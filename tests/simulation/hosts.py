@@ -21,7 +21,7 @@ from tests.simulation.scheduler import Process, Scheduler, SimClock, SimConcurre
 EXECUTING = frozenset({DomainState.RUNNING, DomainState.BLOCKED})
 VERBS = frozenset(
     {"set_mark", "set_autostart", "migrate", "abort_job", "suspend", "resume", "destroy"}
-    | {"undefine", "list_domains", "view", "describe", "job", "prepare", "refresh_pool"}
+    | {"undefine", "list_domains", "summary", "view", "describe", "job", "prepare", "refresh_pool"}
     | {"start_postcopy", "pause_postcopy", "resume_postcopy"}
     | {"define", "undefine_whole", "start", "shutdown", "copy_volumes", "digest_volumes"}
     | {"create_volume", "delete_volume", "attach_device", "detach_device"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.plugged import address_of, host_devices
 from migrator.messages import AttachDevices, DevicesAttached
-from migrator.model import DomainSummary
 
 
 def run(host: AgentContext, request: AttachDevices) -> DevicesAttached:
@@ -14,13 +13,9 @@ def run(host: AgentContext, request: AttachDevices) -> DevicesAttached:
     :raises Transient: when libvirt cannot.
     """
     attached = attach_missing(host, request.instance_id, request.devices)
-    return DevicesAttached(attached=attached, seen=seen(host, request.instance_id))
-
-
-def seen(host: AgentContext, instance_id: str) -> DomainSummary | None:
-    """As inventory would tell of it now."""
-    domains = host.hypervisor.list_domains()
-    return next((each for each in domains if each.id == instance_id), None)
+    word = host.numbering.next()
+    seen = host.hypervisor.summary(request.instance_id)
+    return DevicesAttached(attached=attached, seen=seen, word=word)
 
 
 def attach_missing(host: AgentContext, instance_id: str, devices: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.made_volumes import keep
-from migrator.compute_agent.ops.attach_devices import attach_missing, seen
+from migrator.compute_agent.ops.attach_devices import attach_missing
 from migrator.compute_agent.state_files import keep_files
 from migrator.compute_agent.waiting import poll
 from migrator.errors import Refused, Transient
@@ -49,10 +49,12 @@ def run(host: AgentContext, request: FinishDestination) -> DestinationFinished:
     for volume in request.created:
         keep(hypervisor, request.migration_id, volume)
     keep_files(hypervisor, request.migration_id, request.files)
+    word = host.numbering.next()
     return DestinationFinished(
         view=hypervisor.view(request.instance_id),
         statistics=hypervisor.completed_job(request.instance_id) if view.active else None,
-        seen=seen(host, request.instance_id) if request.devices else None,
+        seen=hypervisor.summary(request.instance_id),
+        word=word,
     )
 
 

@@ -8,5 +8,6 @@ from migrator.messages import Empty, HostDomains
 
 def run(host: AgentContext, request: Empty) -> HostDomains:
     """Reads only; what the inventory last told may be older."""
+    word = host.numbering.next()
     domains = host.hypervisor.list_domains()
-    return HostDomains(domains=sorted(domains, key=lambda each: each.id))
+    return HostDomains(domains=sorted(domains, key=lambda each: each.id), word=word)

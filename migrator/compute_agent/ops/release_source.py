@@ -32,9 +32,10 @@ def run(host: AgentContext, request: ReleaseSource) -> SourceReleased:
             "guest.busy",
             f"the guest's old domain is still {view.state} ({view.reason}) on {host.settings.host}",
         )
+    word = host.numbering.next()
     view = host.hypervisor.view(request.instance_id)
     if not is_marked(view, request.migration_id, request.attempt):
-        return SourceReleased(view=view, statistics=_statistics(host, request))
+        return SourceReleased(view=view, statistics=_statistics(host, request), word=word)
     if view.active:
         assert view.mark is not None
         autostart = view.mark.autostart
@@ -44,8 +45,9 @@ def run(host: AgentContext, request: ReleaseSource) -> SourceReleased:
     elif view.state is not DomainState.ABSENT:
         host.hypervisor.undefine(request.instance_id)
     close(host.hypervisor, request.files)
+    word = host.numbering.next()
     after = host.hypervisor.view(request.instance_id)
-    return SourceReleased(view=after, statistics=_statistics(host, request))
+    return SourceReleased(view=after, statistics=_statistics(host, request), word=word)
 
 
 def _left(host: AgentContext, request: ReleaseSource) -> bool | None:

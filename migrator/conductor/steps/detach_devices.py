@@ -48,8 +48,7 @@ class DetachDevices(Step):
         devices = devices_at(facts.live_xml, {address: address for address in placed.detach})
         head = run.head(run.source, f"{self.name}-undo", UNDO_DEADLINE_S)
         ask = run.context.agents.attach_devices
-        stores = run.context.stores
-        since = stores.instances.word_of(run.source, run.migration.instance_id).number
+        instances = run.context.stores.instances
         try:
             given = send(run.source, ask, AttachDevices(**head, devices=devices))
         except Transient as away:
@@ -58,8 +57,7 @@ class DetachDevices(Step):
             run.context.todo.put(run.source)
         else:
             if given.seen is not None:
-                stores.instances.record_look(
-                    run.source, run.migration.instance_id, given.seen, since
-                )
+                here = run.source, run.migration.instance_id
+                instances.record_look(*here, given.seen, given.word)
             for address in given.attached:
                 run.note("step", f"{run.source}: the guest has {address} again")

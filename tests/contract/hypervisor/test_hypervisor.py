@@ -42,6 +42,7 @@ def test_a_domain_nobody_has_is_absent_and_no_error(world: World) -> None:
     host = world.source.hypervisor
     assert host.view(NOBODY).state is DomainState.ABSENT
     assert host.describe(NOBODY) is None
+    assert host.summary(NOBODY) is None
     assert host.id_of("nobody") is None
     assert host.job(NOBODY) is None
     assert host.completed_job(NOBODY) is None
@@ -52,6 +53,7 @@ def test_a_running_guest_is_listed_found_and_seen(world: World) -> None:
     guest = world.start(GuestWish("seen"))
     listed = summary(host, guest)
     assert listed is not None
+    assert host.summary(guest) == listed
     assert (listed.name, listed.state, listed.persistent) == ("seen", DomainState.RUNNING, False)
     assert (listed.vcpus, listed.memory_mib, listed.incoming) == (1, 64, False)
     assert host.id_of("seen") == guest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrator.compute_agent.context import AgentPorts
 from migrator.compute_agent.inventory import Inventory
 from migrator.compute_agent.latch import Latch
+from migrator.compute_agent.numbering import Numbering
 from migrator.compute_agent.settings import AgentSettings
 from migrator.model import HostAddresses, HostFacts, HostTopology
 from migrator.threads import SystemClock, Threads
@@ -38,9 +39,10 @@ def test_a_pool_that_comes_while_the_host_is_read_is_seen_by_the_next_look() -> 
     host = Changing(fleet, "h1", FACTS)
     addresses = HostAddresses("qemu:///system", "qemu+tcp://h1/system", "h1", "h1", "h1")
     settings = AgentSettings("h1", addresses, encryption="off")
-    ports = AgentPorts(
-        settings, host, fleet.clock, fleet.concurrency, RecordingReports(), Latch(fleet.concurrency)
-    )
+    clock, concurrency = fleet.clock, fleet.concurrency
+    numbering = Numbering(clock, concurrency)
+    reports, stopping = RecordingReports(), Latch(concurrency)
+    ports = AgentPorts(settings, host, clock, concurrency, reports, stopping, numbering)
     host.inventory = inventory = Inventory(ports)
     assert "late" not in facts_of(inventory).pools
     assert "late" in facts_of(inventory).pools

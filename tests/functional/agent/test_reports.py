@@ -26,13 +26,13 @@ def test_the_first_report_says_everything(world: World) -> None:
     assert report.domains is not None
     assert [domain.id for domain in report.domains] == [world.guest]
     assert report.libvirt_error is None
-    assert report.generation == 1
+    assert report.generation > 0
 
 
 def test_while_nothing_changes_a_heartbeat_carries_nothing(world: World) -> None:
     world.until(lambda: len(from_host(world, "h2")) >= 4)
-    later = [report for report in world.reports.hosts if report.host == "h2"][1:]
-    assert {report.generation for report in later} == {1}
+    first, *later = (report for report in world.reports.hosts if report.host == "h2")
+    assert {report.generation for report in later} == {first.generation}
     assert all(report.facts is None and report.domains is None for report in later)
 
 

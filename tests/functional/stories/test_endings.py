@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from migrator.compute_agent.numbering import Numbering
 from migrator.conductor.fleet import Fleet
 from migrator.errors import Refused
 from migrator.messages import AbortMigration
 from migrator.model import DomainState, DomainSummary, Reason
+from migrator.threads import SystemClock, Threads
 from tests.functional.stories.fleet import ServiceUnderTest
 
 
@@ -161,13 +163,17 @@ def test_a_flag_raised_by_a_conductor_that_died_is_lowered_by_the_next(
     assert service.wait(migration.id).state == "completed"
 
 
+def word_of_now() -> int:
+    return Numbering(SystemClock(), Threads()).next()
+
+
 def test_two_hosts_words_of_different_moments_are_no_split_brain(
     service: ServiceUnderTest,
 ) -> None:
     guest = service.add_guest("h1", "web1")
     context = service.conductor.context
     stale = DomainSummary(guest, "web1", DomainState.RUNNING, Reason.BOOTED, True, 1, 256)
-    context.stores.instances.record_sighting("h2", guest, stale)
+    context.stores.instances.record_look("h2", guest, stale, word_of_now())
     Fleet(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
@@ -176,7 +182,7 @@ def test_two_hosts_words_of_different_moments_are_no_split_brain(
 def test_an_inventory_older_than_an_event_makes_no_guest_gone(service: ServiceUnderTest) -> None:
     guest = service.add_guest("h1", "web1")
     context = service.conductor.context
-    context.stores.instances.record_sighting("h1", guest, None)
+    context.stores.instances.record_look("h1", guest, None, word_of_now())
     Fleet(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
