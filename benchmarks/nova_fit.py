@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oslo_service import backend
+from benchmarks.nova_start import start
 
-backend.init_backend(backend.BackendType.THREADING)  # before nova imports oslo.messaging
+start()  # before nova imports oslo.messaging
 
 from nova import objects  # noqa: E402
 from nova.pci import stats  # noqa: E402
@@ -38,12 +38,12 @@ def questions(
 
 
 def _question(topology: HostTopology, use: HostUse, request: ResourceRequest) -> Callable[[], bool]:
-    host = _host(topology, use)
-    guests = [_guest(request) for _ in range(CALLS)]
+    host = host_cells(topology, use)
+    guests = [guest_cells(request) for _ in range(CALLS)]
     limits = objects.NUMATopologyLimits(cpu_allocation_ratio=16.0, ram_allocation_ratio=1.0)
-    pci = [_request(one) for one in request.pci]
+    pci = [device_request(one) for one in request.pci]
     there = stats.PciDeviceStats(host)
-    there.pools = _pools(topology, use)
+    there.pools = device_pools(topology, use)
     wants = {"pci_requests": pci, "pci_stats": there} if request.pci else {}
 
     def ask() -> bool:
@@ -53,7 +53,7 @@ def _question(topology: HostTopology, use: HostUse, request: ResourceRequest) ->
     return ask
 
 
-def _host(topology: HostTopology, use: HostUse) -> Any:
+def host_cells(topology: HostTopology, use: HostUse) -> Any:
     used = {cell.id: dict(cell.pages) for cell in use.cells}
     cells = []
     for cell in topology.cells:
@@ -88,7 +88,7 @@ def _host(topology: HostTopology, use: HostUse) -> Any:
     return objects.NUMATopology(cells=cells)
 
 
-def _guest(request: ResourceRequest) -> Any:
+def guest_cells(request: ResourceRequest) -> Any:
     dedicated = set(request.dedicated)
     cells = [
         objects.InstanceNUMACell(
@@ -108,7 +108,7 @@ def _guest(request: ResourceRequest) -> Any:
     return objects.InstanceNUMATopology(cells=cells, emulator_threads_policy=None)
 
 
-def _request(request: PciRequest) -> Any:
+def device_request(request: PciRequest) -> Any:
     (match,) = request.match
     return objects.InstancePCIRequest(
         request_id=str(uuid.uuid4()),
@@ -120,7 +120,7 @@ def _request(request: PciRequest) -> Any:
     )
 
 
-def _pools(topology: HostTopology, use: HostUse) -> list[dict[str, Any]]:
+def device_pools(topology: HostTopology, use: HostUse) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], list[PciDevice]] = {}
     for device in topology.devices:
         if device.address not in use.devices:

@@ -4,12 +4,17 @@ Every host is unlike every other (benchmarks/fleets.py) and lives in a real data
 temporary directory. A decision asks for the hosts' marks, selects, and moves a migration to
 ``claimed``; one that finds no place ends with the sentence an operator reads. Each is checked against
 an exhaustive search. ``--hosts N`` (may be repeated) for other sizes.
+
+Where nova is installed (``tox -e bench-nova``) its scheduler decides the same over the same hosts in the
+same run: its default filters, those for NUMA cells and PCI devices, its weighers, and its taking from
+the host's state. Neither Placement nor SQL is counted there; our claim in the database is.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import itertools
 import statistics
 import tempfile
@@ -35,6 +40,7 @@ from migrator.db.rows import to_column
 from migrator.db.stores import Patience, open_stores
 from migrator.model import (
     HostFacts,
+    HostUse,
     Instance,
     InstanceStatus,
     Kind,
@@ -45,7 +51,7 @@ from migrator.model import (
     TakeClaim,
 )
 from migrator.scheduler.filters import FILTERS
-from migrator.scheduler.fit import fit_room, need
+from migrator.scheduler.fit import fit_room, need, take
 from migrator.scheduler.select import select
 from migrator.scheduler.snapshot import Candidate, Promises, Wanted
 from migrator.scheduler.weighers import score
@@ -56,6 +62,8 @@ SIZES = (1_000, 10_000)
 PROMISED_MS = {1_000: 20.0, 10_000: 150.0}
 DECISIONS = 9
 """Of each kind; the median is told."""
+NOVA_TIMES = 100
+"""How many times the CPU time of ours nova's decision has to take."""
 PROMISES = Promises(cpu_overcommit=16.0, memory_overcommit=1.0, reserved_memory_mib=512)
 SATISFIABLE = guest(1, 8, 2048, pci=(vf(),))
 UNSATISFIABLE = {
@@ -79,11 +87,38 @@ def measure(size: int) -> Iterator[Row]:
     with fleet(size) as there:
         built = cpu_ms(there.candidates.now)
         yield Row(f"{size} hosts: decode all, once", f"{built:.0f} ms", "", None)
+        fitting = len(all_fitting(_wanted(SATISFIABLE), there.candidates.now()))
         figures = [there.decide(SATISFIABLE) for _ in range(DECISIONS)]
         yield _row(f"{size} hosts: pins, pages, function; with claim", figures, promised)
+        yield from _nova(size, statistics.median(figures), fitting)
         for name, request in UNSATISFIABLE.items():
             figures = [there.refuse(request) for _ in range(DECISIONS)]
             yield _row(f"{size} hosts: {name}", figures, promised)
+
+
+def _nova(size: int, ours: float, fitting: int) -> Iterator[Row]:
+    """Once: it takes a minute for each 10,000 hosts. Nothing where it is not installed.
+
+    :param ours: CPU milliseconds of the same decision.
+    :param fitting: how many of these hosts fit.
+    """
+    if importlib.util.find_spec("nova") is None:
+        return
+    from benchmarks.nova_scheduler import NovaScheduler
+
+    # The first is where the guest comes from: ignored there by name, here by a filter.
+    numbers = range(1, size)
+    uses = {f"h{number:05}": take(HostUse(), taken(Random(number))) for number in numbers}
+    scheduler = NovaScheduler(topology(), uses)
+    states: list[object] = []
+    made = cpu_ms(lambda: states.extend(scheduler.states()))
+    answers: list[int] = []
+    decided = cpu_ms(lambda: answers.append(scheduler.decide(states, SATISFIABLE)))
+    assert answers == [fitting], f"{fitting} hosts fit, nova says {answers}"
+    what = f"{size} hosts: the same by nova's scheduler, {fitting} fit"
+    times = decided / ours
+    told = f"{decided:.0f} ms, its host states {made:.0f} ms more: {times:.0f} x"
+    yield Row(what, told, f">= {NOVA_TIMES} x", times >= NOVA_TIMES)
 
 
 def _row(what: str, figures: Sequence[float], promised: float | None) -> Row:
@@ -193,15 +228,20 @@ def _wanted(request: ResourceRequest) -> Wanted:
 
 def exhaustive(wanted: Wanted, candidates: Sequence[Candidate]) -> str | None:
     """The best of all hosts that fit, every one of them asked."""
+    scored = [(-score(each), each.host.name) for each in all_fitting(wanted, candidates)]
+    return min(scored)[1] if scored else None
+
+
+def all_fitting(wanted: Wanted, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Every host that fits."""
     assert wanted.need is not None
-    fitting = [
-        (-score(each), each.host.name)
+    return [
+        each
         for each in candidates
         if all(rule.check(each, wanted) is None for rule in FILTERS)
         and each.room is not None
         and isinstance(fit_room(each.room, wanted.need), Placement)
     ]
-    return min(fitting)[1] if fitting else None
 
 
 @contextmanager
