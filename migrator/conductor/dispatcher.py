@@ -18,7 +18,8 @@ from migrator.states import FLOW_STATES, MigrationState
 LOG = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-"""So that two renewals may be lost before the lease is."""
+"""So that two renewals may be lost before the lease is. Each also finds what was asked of a migration
+through another conductor whose word to this one was lost."""
 AGAIN_S = 1.0
 """After a look that failed."""
 
@@ -39,7 +40,7 @@ class Dispatcher:
         while not self._stopped:
             try:
                 if self._context.clock.monotonic() - renewed >= self._period:
-                    self._context.stores.journal.renew(self._leader, self._context.settings.lease_s)
+                    self._renew()
                     renewed = self._context.clock.monotonic()
                     self._take_up()
                 self._dispatch()
@@ -58,6 +59,12 @@ class Dispatcher:
     def stop(self) -> None:
         self._stopped = True
         self._context.dispatch.put("stop")
+
+    def _renew(self) -> None:
+        """All leases at once; whoever leads a migration need not read its record to see whether it has
+        changed."""
+        renew = self._context.stores.journal.renew
+        self._context.mail.compare(renew(self._leader, self._context.settings.lease_s))
 
     def _dispatch(self) -> None:
         for place in the_line(self._context):

@@ -24,15 +24,16 @@ from migrator.messages import (
     TransferAction,
     TransferEnded,
     TransferProgress,
+    TransferReading,
 )
 from migrator.model import (
     ActionRecord,
     DomainSummary,
-    Host,
     HostFacts,
     Instance,
     InstanceStatus,
     JobSample,
+    LastReport,
     Phase,
     Placement,
     Progress,
@@ -106,7 +107,7 @@ class Fleet:
         behind = (
             before.incarnation != request.incarnation
             or before.inventory_generation < request.generation
-            or before.facts is None
+            or not before.described
         )
         return HostReported(resend=behind, generation=before.inventory_generation)
 
@@ -171,7 +172,11 @@ class Fleet:
 
     def transfer_progress(self, request: TransferProgress) -> Empty:
         """Kept in memory; never touches the database, so that it can never fail a transfer."""
-        self._context.mail.report_progress(request.migration_id, progress_of(request.sample))
+        readings: list[TransferProgress | TransferReading] = [request, *request.others]
+        for each in readings:
+            self._context.mail.report_progress(
+                each.migration_id, progress_of(each.sample), request.every_s
+            )
         return Empty()
 
     def transfer_ended(self, request: TransferEnded) -> Empty:
@@ -295,8 +300,12 @@ class Fleet:
                 LOG.warning("instances are settled later: %s", error, exc_info=bug)
                 self._context.clock.sleep(AGAIN_S)
                 continue
-            if self._sweep.get(SWEEP_S) is not None:
+            woken = self._sweep.get(SWEEP_S)
+            if woken is not None:
                 self._context.clock.sleep(AGAIN_S)
+            while woken is not None:
+                # One look is enough for all that was asked for by then.
+                woken = self._sweep.get(0.0)
 
     def stop(self) -> None:
         self._stopped = True
@@ -365,7 +374,7 @@ def _held(instance: Instance, sightings: Mapping[str, DomainSummary]) -> Placeme
     return None if seen is None or instance.status not in USES_RESOURCES else seen.held
 
 
-def _is_back(before: Host, report: HostReport, trouble: str) -> bool:
+def _is_back(before: LastReport, report: HostReport, trouble: str) -> bool:
     """Its agent or its libvirt was away, and is not any more."""
     return not trouble and not (before.alive and before.incarnation == report.incarnation)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from migrator.conductor.ports import RecordMark
 from migrator.model import Phase, Progress
 from migrator.ports import Clock, Concurrency, Inbox
 
 REMEMBERED = 4096
 """Migrations whose progress is kept: more than a fleet has under way, so the oldest are over."""
+EVERY_S = 1.0
+"""So often a transfer is reported on, unless its agent says otherwise."""
+MISSED = 5
+"""Reports in a row that do not come before a transfer counts as silent."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class Wake:
 class _Box:
     instance_id: str
     inbox: Inbox[object]
+    mark: RecordMark | None = None
+    """How its record stood when its reader was last told to read it."""
 
 
 @dataclass(frozen=True)
 class _Heard:
     progress: Progress
     at: float
+    every_s: float
 
 
 class Mailroom:
@@ -87,26 +96,49 @@ class Mailroom:
             box.inbox.put(item)
         return bool(boxes)
 
-    def report_progress(self, migration_id: str, progress: Progress) -> None:
-        """Remember how far it is, whoever leads it: any conductor is asked to show it."""
+    def compare(self, marks: Sequence[RecordMark]) -> None:
+        """Wake whoever leads a migration whose record has changed since, by other hands perhaps, or is
+        not among those that this conductor leads any more.
+
+        :param marks: of all it leads."""
+        now = {mark.migration_id: mark for mark in marks}
         with self._lock:
-            self._heard[migration_id] = _Heard(progress, self._clock.monotonic())
+            boxes = list(self._boxes.items())
+        for migration_id, box in boxes:
+            mark = now.get(migration_id)
+            if mark is None or mark != box.mark:
+                box.mark = mark
+                box.inbox.put(Wake("its record has changed"))
+
+    def report_progress(
+        self, migration_id: str, progress: Progress, every_s: float = EVERY_S
+    ) -> None:
+        """Remember how far it is, whoever leads it: any conductor is asked to show it.
+
+        :param every_s: seconds until the next report."""
+        with self._lock:
+            self._heard[migration_id] = _Heard(progress, self._clock.monotonic(), every_s)
             self._heard.move_to_end(migration_id)
             while len(self._heard) > REMEMBERED:
                 self._heard.popitem(last=False)
 
     def report_phase(self, migration_id: str, phase: Phase) -> None:
         """Remember what it is doing now."""
-        progress = self.progress(migration_id) or Progress(phase)
-        self.report_progress(migration_id, replace(progress, phase=phase))
+        heard = self._last(migration_id)
+        if heard is None:
+            self.report_progress(migration_id, Progress(phase))
+        else:
+            self.report_progress(migration_id, replace(heard.progress, phase=phase), heard.every_s)
 
     def progress(self, migration_id: str) -> Progress | None:
-        with self._lock:
-            heard = self._heard.get(migration_id)
+        heard = self._last(migration_id)
         return None if heard is None else heard.progress
 
-    def silent_for(self, migration_id: str) -> float:
-        """Seconds since its last progress report."""
+    def is_silent(self, migration_id: str) -> bool:
+        """So many reports have not come that the hosts have to be asked."""
+        heard = self._last(migration_id)
+        return heard is None or self._clock.monotonic() - heard.at > MISSED * heard.every_s
+
+    def _last(self, migration_id: str) -> _Heard | None:
         with self._lock:
-            heard = self._heard.get(migration_id)
-        return self._clock.monotonic() - (heard.at if heard else float("-inf"))
+            return self._heard.get(migration_id)

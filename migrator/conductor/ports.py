@@ -26,6 +26,7 @@ from migrator.model import (
     HostState,
     InLine,
     Instance,
+    LastReport,
     Migration,
     MigrationEvent,
     Placement,
@@ -47,6 +48,16 @@ class Lead:
     leader: str
 
 
+@dataclass(frozen=True)
+class RecordMark:
+    """Differs from an earlier one when the migration's record has changed since: everything that is
+    asked of it makes an event."""
+
+    migration_id: str
+    epoch: int
+    event_seq: int
+
+
 class Journal(Protocol):
     """The only writer of a migration's state."""
 
@@ -63,8 +74,9 @@ class Journal(Protocol):
         once it is terminal. The same leader name may always take over from itself."""
         ...
 
-    def renew(self, leader: str, lease_s: float) -> None:
-        """Prolong the lease of every unfinished migration this leader leads; one statement."""
+    def renew(self, leader: str, lease_s: float) -> Sequence[RecordMark]:
+        """Prolong the lease of every unfinished migration this leader leads; one statement, which tells
+        how their records stand."""
         ...
 
     def move(
@@ -228,10 +240,10 @@ class HostStore(Protocol):
         incarnation: str,
         agent_version: str,
         why_down: str,
-    ) -> Host | None:
+    ) -> LastReport | None:
         """Store that the agent spoke (``why_down`` is empty when it reaches its libvirt).
 
-        The host as it was before this heartbeat, None for an unknown one."""
+        How it was before this heartbeat, None for an unknown host."""
         ...
 
     def set_facts(self, name: str, facts: HostFacts) -> None: ...

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 
 from migrator.db.columns import database_now
 from migrator.db.engine import Database
-from migrator.db.rows import host_from, storable, to_column, to_columns
+from migrator.db.rows import host_from, last_report_from, storable, to_column, to_columns
 from migrator.db.tables import hosts
 from migrator.errors import Refused
-from migrator.model import Host, HostAddresses, HostFacts, HostMark, HostState
+from migrator.model import Host, HostAddresses, HostFacts, HostMark, HostState, LastReport
 
 SILENT_S = 30.0
 """An agent that has not reported for this long counts as down."""
@@ -33,6 +33,10 @@ class SqlHostStore:
         # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
         alive = case((heard, true()), else_=false())
         self._select = select(*hosts.columns, alive.label("alive"))
+        described = case((hosts.c.facts.is_not(None), true()), else_=false())
+        plain = [column for column in hosts.columns if column is not hosts.c.facts]
+        # Facts are long, and heartbeats are many.
+        self._last_report = select(*plain, alive.label("alive"), described.label("described"))
         known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
         self._marks = select(*known, alive).order_by(hosts.c.name)
         grown = func.sum(hosts.c.revision), func.sum(hosts.c.claims_generation)
@@ -58,20 +62,22 @@ class SqlHostStore:
         incarnation: str,
         agent_version: str,
         why_down: str,
-    ) -> Host | None:
-        """Store that the agent spoke; the host before this heartbeat, None for an unknown one."""
+    ) -> LastReport | None:
+        """Store that the agent spoke; how it was before, None for an unknown host."""
+        known = self._last_report.where(hosts.c.name == name)
+        spoken = {
+            "incarnation": incarnation,
+            "agent_version": agent_version,
+            "why_down": why_down,
+            "seen_at": database_now(),
+        }
 
-        def work(connection: Connection) -> Host | None:
-            before = self._one(connection, name)
-            if before is not None:
-                spoken = {
-                    "incarnation": incarnation,
-                    "agent_version": agent_version,
-                    "why_down": why_down,
-                    "seen_at": database_now(),
-                }
-                connection.execute(update(hosts).where(hosts.c.name == name).values(spoken))
-            return before
+        def work(connection: Connection) -> LastReport | None:
+            before = connection.execute(known).first()
+            if before is None:
+                return None
+            connection.execute(update(hosts).where(hosts.c.name == name).values(spoken))
+            return last_report_from(before)
 
         return self._database.write(work) if storable(name) else None
 

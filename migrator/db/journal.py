@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import case, select, update
 from sqlalchemy.engine import Connection
 
-from migrator.conductor.ports import Lead
+from migrator.conductor.ports import Lead, RecordMark
 from migrator.db import confirmation, submission, todo_work
 from migrator.db.columns import database_now
 from migrator.db.effects import Effects
@@ -92,12 +92,13 @@ class SqlJournal:
         led = self._database.write(work)
         return None if led is None else (Lead(led.id, led.epoch, leader), led)
 
-    def renew(self, leader: str, lease_s: float) -> None:
-        """Prolong the lease of every unfinished migration this leader leads."""
+    def renew(self, leader: str, lease_s: float) -> Sequence[RecordMark]:
+        """Prolong the lease of every unfinished migration this leader leads; how their records stand."""
         mine = migrations.c.leader == leader, migrations.c.finished_at.is_(None)
         prolong = update(migrations).where(*mine).values(lease_until=database_now(lease_s))
+        marked = prolong.returning(migrations.c.id, migrations.c.epoch, migrations.c.event_seq)
         with self._database.writer() as connection:
-            connection.execute(prolong)
+            return [RecordMark(*row) for row in connection.execute(marked)]
 
     def move(
         self,

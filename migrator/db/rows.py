@@ -23,6 +23,7 @@ from migrator.model import (
     HostAddresses,
     InLine,
     Instance,
+    LastReport,
     Migration,
     MigrationEvent,
     Placement,
@@ -99,11 +100,20 @@ def disk_from(row: AnyRow) -> DiskRecord:
     return _from_row(DiskRecord, row)
 
 
+def last_report_from(row: AnyRow) -> LastReport:
+    """A row of ``hosts`` with the computed columns ``alive`` and ``described``, and without facts."""
+    return _host(row, LastReport)
+
+
 def host_from(row: AnyRow) -> Host:
     """A row of ``hosts`` with the computed column ``alive``."""
+    return _host(row, Host)
+
+
+def _host(row: AnyRow, cls: type[T]) -> T:
     columns = _columns(row)
     addresses = {field.name: columns.pop(field.name) for field in fields(HostAddresses)}
-    return msgspec.convert({**columns, "addresses": addresses}, Host)
+    return msgspec.convert({**columns, "addresses": addresses}, cls)
 
 
 def to_column(value: object) -> Any:

@@ -60,6 +60,15 @@ class DomainEvent(Message, frozen=True):
     """For how long the agent has had the event from libvirt when it sends this."""
 
 
+class TransferReading(Message, frozen=True):
+    """How far a running transfer is."""
+
+    migration_id: str
+    attempt: int
+    sequence: int
+    sample: JobSample
+
+
 class TransferProgress(Message, frozen=True):
     """A reading of a running transfer; losing one loses nothing."""
 
@@ -68,6 +77,10 @@ class TransferProgress(Message, frozen=True):
     attempt: int
     sequence: int
     sample: JobSample
+    every_s: float = 1.0
+    """Seconds until the next one, as long as it runs."""
+    others: list[TransferReading] = msgspec.field(default_factory=list)
+    """Of transfers that were read at the same time."""
 
 
 class TransferEnded(Message, frozen=True):

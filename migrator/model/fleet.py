@@ -77,6 +77,20 @@ class Host:
     """Grows with whatever an operator or its facts change of it."""
 
 
+@dataclass(frozen=True)
+class LastReport:
+    """What was known of a host and its agent before a heartbeat; see :class:`Host`."""
+
+    addresses: HostAddresses
+    incarnation: str
+    agent_version: str
+    alive: bool
+    why_down: str
+    inventory_generation: int
+    described: bool
+    """Its facts are known."""
+
+
 class HostMark(NamedTuple):
     """A host that shows the same mark twice has not changed in between, nor have its claims."""
 

@@ -129,6 +129,22 @@ def test_the_history_tells_of_takeovers_and_not_of_the_first_lead(world: World) 
     assert (last.seq, last.kind, last.text) == (2, "observed", "taken up by c2")
 
 
+def test_renewing_tells_what_has_been_asked_of_ones_migrations_meanwhile(world: World) -> None:
+    mine, theirs = world.queued(world.instance("g1")), world.queued(world.instance("g2"))
+    lead = world.led(mine, "c1")
+    world.led(theirs, "c2")
+    renew = world.stores.journal.renew
+    (before,) = renew("c1", 60.0)
+    assert (before.migration_id, before.epoch) == (mine.id, lead.epoch)
+    assert renew("c1", 60.0) == [before]
+    world.stores.journal.ask_abort(mine.id, "somebody")
+    (after,) = renew("c1", 60.0)
+    assert after != before
+    world.led(mine, "c1")
+    (again,) = renew("c1", 60.0)
+    assert again.epoch == lead.epoch + 1
+
+
 def test_renewing_prolongs_only_ones_own_leases(world: World) -> None:
     mine, theirs = world.queued(world.instance("g1")), world.queued(world.instance("g2"))
     world.led(mine, "c1", 0.0)

@@ -185,5 +185,6 @@ class Monitor:
                 attempt=self._transfer.attempt,
                 sequence=self._actor.next_sequence(at),
                 sample=job,
+                every_s=max(REPORT_S, SAMPLE_S),
             )
         )

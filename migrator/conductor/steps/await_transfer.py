@@ -33,7 +33,7 @@ from migrator.model import Phase
 from migrator.states import POSTCOPY_STATES, MigrationState
 
 QUIET_S = 5.0
-"""Silence after which both hosts are asked: five missed progress reports."""
+"""Between two looks at whether it is still reported on: both hosts are asked when it is not."""
 RESOLVING_S = 0.5
 """Between two looks while libvirt resolves what has ended."""
 AWAY_S = 1.0
@@ -106,8 +106,7 @@ class AwaitTransfer(Step):
         item = run.inbox.get(self._patience(run, seen, hurry))
         if item is not None:
             return self._heed(run, seen, item)
-        run.reread()
-        silent = run.context.mail.silent_for(run.migration.id) > QUIET_S
+        silent = run.context.mail.is_silent(run.migration.id)
         split = run.migration.state in POSTCOPY_STATES
         # A loss may be seen before anybody heard that its memory was split.
         doubt = bool(seen.away) or seen.rescue.lost_since is not None

@@ -32,7 +32,7 @@ DEADLINE_S = 60.0
 """Starting a stream looks at every volume first."""
 LIMIT_DEADLINE_S = 8.0
 QUIET_S = 5.0
-"""Silence after which the agent is asked: five missed progress reports."""
+"""Between two looks at whether it is still reported on: the agent is asked when it is not."""
 MOST_TRIES = 7
 FIRST_PAUSE_S = 1.0
 """Between two tries, doubled each time: given up after a minute of a side that is away, because the
@@ -182,7 +182,7 @@ class Copying:
         run = self._run
         item = run.inbox.get(QUIET_S)
         if item is None:
-            return run.context.mail.silent_for(run.migration.id) > QUIET_S
+            return run.context.mail.is_silent(run.migration.id)
         return isinstance(item, TransferEnded)
 
     def _limit(self) -> None:

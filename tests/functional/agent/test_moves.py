@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from migrator.compute_agent.progress import together
 from migrator.errors import Broken, Refused, Transient
-from migrator.model import AttemptMark, DomainState, DomainView, Reason
+from migrator.messages import TransferProgress
+from migrator.model import AttemptMark, DomainState, DomainView, JobSample, Reason
 from tests.fakes.hypervisor import FAST, Signal
 from tests.functional.agent.world import MIGRATION, World
 
@@ -107,6 +109,26 @@ def test_progress_and_the_end_are_reported(world: World) -> None:
     assert (ended.ok, ended.error) == (True, None)
     assert ended.statistics is not None
     assert world.reports.progress[0].sample.operation == "migration_out"
+
+
+def test_readings_of_several_transfers_travel_together_and_none_is_left_out() -> None:
+    sample = JobSample(operation="migration_out")
+    read = [
+        TransferProgress(
+            host="h1",
+            migration_id=f"m{number}",
+            attempt=1,
+            sequence=number,
+            sample=sample,
+            every_s=2.0,
+        )
+        for number in range(3)
+    ]
+    message = together(read)
+    readings = [(each.migration_id, each.sequence) for each in (message, *message.others)]
+    assert readings == [("m0", 0), ("m1", 1), ("m2", 2)]
+    assert message.every_s == 2.0
+    assert together(read[:1]) == read[0]
 
 
 def test_a_guest_that_dies_on_the_way_ends_the_transfer_with_libvirts_words(

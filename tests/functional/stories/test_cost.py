@@ -62,10 +62,14 @@ class Counted(ServiceUnderTest):
         self.settled.answered.clear()
         before = self.database.statements
         moving = self.migrate(instance, host=host)
-        assert self.settled.answered.wait(30), self.events(moving.id)
-        spent = self.database.statements - before
-        assert self.show(moving.id).state == "completed"
-        return spent
+        while True:
+            assert self.settled.answered.wait(30), self.events(moving.id)
+            self.settled.answered.clear()
+            spent = self.database.statements - before
+            if self.show(moving.id).state == "completed":
+                return spent
+            # It was looked at for another reason, on a slow machine; our own look does not count.
+            before = self.database.statements - spent
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from migrator.compute_agent.numbering import Numbering
 from migrator.conductor.fleet import Fleet
+from migrator.db.stores import open_stores
 from migrator.errors import Refused
 from migrator.messages import AbortMigration
 from migrator.model import DomainState, DomainSummary, Reason
@@ -35,6 +36,19 @@ def test_an_abort_while_running_leaves_the_guest_on_the_source(service: ServiceU
     assert service.host("h1").view(guest).autostart
     service.fleet.release()
     assert service.wait(service.migrate("web1", host="h2").id).state == "completed"
+
+
+def test_an_abort_that_only_stands_in_the_record_is_found_there(service: ServiceUnderTest) -> None:
+    """Another conductor was asked, and its word to the one that leads was lost."""
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    another = open_stores(service.database, service.clock.now)
+    another.journal.ask_abort(migration.id, "alice")
+    ended = service.wait(migration.id)
+    assert (ended.state, ended.error) == ("cancelled", "aborted by alice")
+    untouched(service, guest)
 
 
 def test_an_abort_of_what_has_ended_is_refused(service: ServiceUnderTest) -> None:
