@@ -105,6 +105,7 @@ def _guest(arguments: argparse.Namespace) -> int:
         dirty_rate=arguments.dirty_rate,
         writes=arguments.writes,
         fill=arguments.fill,
+        beat=arguments.beat,
         transient=arguments.transient,
         cdrom=arguments.cdrom,
     )
@@ -263,6 +264,13 @@ def _parser() -> argparse.ArgumentParser:
         default=20,
         metavar="N",
         help="blocks of 4 KiB it writes to each disk in a second, default 20",
+    )
+    sub.add_argument(
+        "--beat",
+        type=int,
+        default=10,
+        metavar="MS",
+        help="between looks at its clocks and checks of memory, default 10; a slow one costs little",
     )
     sub.add_argument("--vcpus", type=int, default=1, metavar="N")
     sub.add_argument(

@@ -38,6 +38,8 @@ class GuestRequest:
     writes: int = 20
     """Blocks of 4 KiB a second, to each disk."""
     fill: int = 0
+    beat: int = 10
+    """Milliseconds between two looks at the clocks."""
     transient: bool = False
     cdrom: bool = False
 
@@ -71,6 +73,8 @@ def check(request: GuestRequest) -> None:
     absent = [pin for pin in request.pins if pin not in os.sched_getaffinity(0)]
     if absent:
         raise bad_input("guest.pin", f"This machine has no CPU {absent[0]}.")
+    if not 1 <= request.beat <= 1000:
+        raise bad_input("guest.beat", "A guest's inner beat takes 1 to 1000 ms.")
     if len(request.disks) > 8:
         raise bad_input("guest.disk", "A guest has at most 8 disks.")
 
@@ -91,7 +95,7 @@ def domain_xml(request: GuestRequest, machine: str, emulator: str) -> str:
         disks += "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
     work = (
         f"dirty={request.dirty} rate={request.dirty_rate} fill={request.fill}"
-        f" writes={request.writes}"
+        f" writes={request.writes} beat={request.beat}"
     )
     options = f"console=ttyS0 quiet mitigations=off {work}"
     return f"""<domain type='qemu'>

@@ -15,7 +15,8 @@ from tests.nested.verify import verify
 pytestmark = [pytest.mark.nested, pytest.mark.broker, pytest.mark.timeout(1800)]
 
 GUESTS = 20
-SMALL = ("--memory", "112")
+SMALL = ("--memory", "96", "--beat", "500")
+"""The least there is; a guest with the usual beat takes a tenth of a CPU."""
 GENTLY = ("--bandwidth", "8")
 AT_ONCE = 2
 """Guests that boot beside each other, and commands that ask."""

@@ -36,11 +36,11 @@ static void *beat(void *unused) {
     double next = now_ms(CLOCK_MONOTONIC), last = next, edge = 0, pause = 0, gap_max = 0, lost = 0, ahead[3] = {0};
     double printed = next;
     int second = cmos(0), edges = 0;
-    long elapsed = 0;
+    long elapsed = 0, beat_ms = boot_option("beat", BEAT_MS);
     for (;;) {
         double now = now_ms(CLOCK_MONOTONIC);
-        int expected = edges == 0 || (now > edge + 985 && now < edge + 1015);
-        next = expected ? now + 0.5 : next + BEAT_MS > now ? next + BEAT_MS : now + BEAT_MS;
+        int expected = beat_ms <= BEAT_MS && (edges == 0 || (now > edge + 985 && now < edge + 1015));
+        next = expected ? now + 0.5 : next + beat_ms > now ? next + beat_ms : now + beat_ms;
         sleep_until(next);
         now = now_ms(CLOCK_MONOTONIC);
         if (now - last > pause) pause = now - last;

@@ -19,7 +19,8 @@
  *   passes       complete re-checks of all test memory.
  *
  * Kernel command line: dirty=MIB (rewritten over and over), rate=MIB_PER_S (0 or absent = without pause), fill=MIB
- * (test memory that is only checked), writes=N (blocks a second, to each disk).  Console input: poweroff, reboot.  The ACPI power button powers off.
+ * (test memory that is only checked), writes=N (blocks a second, to each disk), beat=MS (of the inner beat, and of the work on
+ * memory: a slower one costs the machine less and makes every gap at least as long).  Console input: poweroff, reboot.  The ACPI power button powers off.
  */
 #define _GNU_SOURCE
 #include "guest.h"

@@ -46,8 +46,8 @@ static void rewrite_page(size_t page) {
 }
 
 static void *work_on_memory(void *unused) {
-    long rate = boot_option("rate", 0);
-    size_t at = 0, checked = 0, quota = rate ? (size_t)rate * 256 * BEAT_MS / 1000 : 256;
+    long rate = boot_option("rate", 0), beat_ms = boot_option("beat", BEAT_MS);
+    size_t at = 0, checked = 0, quota = rate ? (size_t)rate * 256 * beat_ms / 1000 : 256;
     double next = now_ms(CLOCK_MONOTONIC);
     if (quota == 0) quota = 1;
     for (;;) {
@@ -59,7 +59,7 @@ static void *work_on_memory(void *unused) {
             if (!checked) atomic_fetch_add(&passes, 1);
         }
         if (unpaced) continue;
-        next += BEAT_MS;
+        next += beat_ms;
         if (now_ms(CLOCK_MONOTONIC) > next + 1000) next = now_ms(CLOCK_MONOTONIC); /* no burst after a long stall */
         sleep_until(next);
     }
