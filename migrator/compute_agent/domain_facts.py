@@ -89,7 +89,7 @@ def _host_devices(root: ElementTree.Element) -> Iterator[str]:
 def _passed_through(root: ElementTree.Element) -> Iterator[str]:
     for hostdev in root.iterfind("devices/hostdev"):
         kind = hostdev.get("type", "unknown")
-        if kind == "pci":
+        if kind in ("pci", "mdev"):
             continue  # whether the guest can do without it for a while is the conductor's to say
         yield f"the host's {kind} device {_alias(hostdev)} is passed through to it; detach it first"
     for interface in root.iterfind("devices/interface"):

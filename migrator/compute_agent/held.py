@@ -8,11 +8,12 @@ lie in a cell when they are bound to one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from migrator.cpu_lists import numbers_in
+from migrator.device_address import host_devices
 from migrator.model import CellPlacement, DeviceGiven, PagesTaken, Placement
 
 KIB_PER_MIB = 1024
@@ -38,7 +39,10 @@ def held(xml_text: str) -> Placement:
         cells=cells,
         pages=_pages(domain, cells, page_kib) if page_kib is not None else (),
         page_kib=page_kib,
-        devices=tuple(DeviceGiven("", address) for address in sorted(set(_devices(domain)))),
+        devices=tuple(
+            DeviceGiven("", address)
+            for address in sorted({each[2] for each in host_devices(domain)})
+        ),
     )
 
 
@@ -133,12 +137,3 @@ def _pages(
         if page_kib:
             taken[cell.host] += sizes[cell.guest][1] * KIB_PER_MIB // page_kib
     return tuple(PagesTaken(host, page_kib, count) for host, count in sorted(taken.items()))
-
-
-def _devices(domain: Element) -> Iterator[str]:
-    for path in ("devices/hostdev[@type='pci']", "devices/interface[@type='hostdev']"):
-        for address in domain.iterfind(f"{path}/source/address[@bus]"):
-            domain_, bus, slot, function = (
-                int(address.get(part, "0"), 16) for part in ("domain", "bus", "slot", "function")
-            )
-            yield f"{domain_:04x}:{bus:02x}:{slot:02x}.{function:x}"

@@ -107,8 +107,9 @@ def _given(
 
 
 def _fits(device: PciDevice, pattern: DevicePattern) -> bool:
+    address = device.parent or "" if device.mediated else device.address
     return (
-        (not pattern.address or fnmatchcase(device.address, pattern.address))
+        (not pattern.address or fnmatchcase(address, pattern.address))
         and pattern.vendor in ("", device.vendor)
         and pattern.product in ("", device.product)
     )

@@ -17,12 +17,43 @@ def topology(capabilities_xml: str, node_devices: Iterable[str]) -> HostTopology
     """The whole host: every CPU may be anybody's, every PCI device is listed."""
     cells = tuple(_cells(ElementTree.fromstring(capabilities_xml)))
     cpus = tuple(sorted(cpu for cell in cells for core in cell.cores for cpu in core))
-    devices = [device for xml in node_devices if (device := pci_device(xml)) is not None]
     return HostTopology(
         cells=cells,
         dedicated_cpus=cpus,
         shared_cpus=cpus,
-        devices=tuple(sorted(devices, key=lambda device: device.address)),
+        devices=tuple(sorted(_devices(node_devices), key=lambda device: device.address)),
+    )
+
+
+def _devices(node_devices: Iterable[str]) -> Iterator[PciDevice]:
+    """PCI devices, and the mediated ones that are parts of them."""
+    roots = [ElementTree.fromstring(xml) for xml in node_devices]
+    pci = {device.address: device for root in roots if (device := _pci_device(root)) is not None}
+    yield from pci.values()
+    for root in roots:
+        mdev = root.find("capability[@type='mdev']")
+        parent = None if mdev is None else pci.get(_named(root.findtext("parent", "")))
+        if mdev is not None and parent is not None:
+            yield _mediated(mdev, parent)
+
+
+def _named(node_device: str) -> str:
+    """``0000:3b:00.0`` of ``pci_0000_3b_00_0``."""
+    parts = node_device.split("_")
+    return "{}:{}:{}.{}".format(*parts[1:]) if parts[0] == "pci" and len(parts) == 5 else ""
+
+
+def _mediated(mdev: ElementTree.Element, parent: PciDevice) -> PciDevice:
+    kind, group = mdev.find("type"), mdev.find("iommuGroup")
+    return PciDevice(
+        address=mdev.findtext("uuid", "").lower(),
+        vendor=parent.vendor,
+        product="" if kind is None else kind.get("id", ""),
+        kind=DeviceKind.VF,
+        parent=parent.address,
+        device_class=parent.device_class,
+        numa_node=parent.numa_node,
+        iommu_group=None if group is None else int(group.get("number", "-1")),
     )
 
 
@@ -67,7 +98,10 @@ def _kib(element: ElementTree.Element | None) -> int:
 
 def pci_device(node_device_xml: str) -> PciDevice | None:
     """None for a node device that is no PCI device."""
-    root = ElementTree.fromstring(node_device_xml)
+    return _pci_device(ElementTree.fromstring(node_device_xml))
+
+
+def _pci_device(root: ElementTree.Element) -> PciDevice | None:
     pci = root.find("capability[@type='pci']")
     if pci is None:
         return None
@@ -75,10 +109,10 @@ def pci_device(node_device_xml: str) -> PciDevice | None:
     virtual = pci.find("capability[@type='virt_functions']")
     numa, group = pci.find("numa"), pci.find("iommuGroup")
     kind = DeviceKind.PCI
-    if parent is not None:
-        kind = DeviceKind.VF
-    elif virtual is not None:
+    if virtual is not None or pci.find("capability[@type='mdev_types']") is not None:
         kind = DeviceKind.PF
+    elif parent is not None:
+        kind = DeviceKind.VF
     return PciDevice(
         address=_own_address(pci),
         vendor=_hex(pci.find("vendor"), "id"),

@@ -44,8 +44,8 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
 
 
 def topology(conn: libvirt.virConnect) -> HostTopology:
-    """Read rarely: libvirt describes every PCI device one by one."""
-    return host_topology.topology(conn.getCapabilities(), _pci_devices(conn))
+    """Read rarely: libvirt describes every device one by one."""
+    return host_topology.topology(conn.getCapabilities(), _node_devices(conn))
 
 
 def free_pages(conn: libvirt.virConnect) -> dict[tuple[int, int], int]:
@@ -60,21 +60,34 @@ def free_pages(conn: libvirt.virConnect) -> dict[tuple[int, int], int]:
     return found
 
 
-def _pci_devices(conn: libvirt.virConnect) -> Iterator[str]:
-    """None where libvirt has no node device driver."""
+def _node_devices(conn: libvirt.virConnect) -> Iterator[str]:
+    """PCI devices, and mediated ones that are started. None where libvirt has no node device driver."""
+    kinds = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV
+    kinds |= libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_MDEV
     try:
-        devices = conn.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV)
+        devices = conn.listAllDevices(kinds)
     except libvirt.libvirtError as error:
         if has_code(error, "NO_SUPPORT"):
             return
         raise
     for device in devices:
         try:
-            yield device.XMLDesc(0)
+            if not device.name().startswith("mdev_") or _is_started(device):
+                yield device.XMLDesc(0)
         except libvirt.libvirtError as error:
             # Virtual functions come and go between the two calls.
             if not has_code(error, "NO_NODE_DEVICE"):
                 raise
+
+
+def _is_started(device: libvirt.virNodeDevice) -> bool:
+    """A libvirt that cannot say so lists no others."""
+    try:
+        return bool(device.isActive())
+    except libvirt.libvirtError as error:
+        if has_code(error, "NO_SUPPORT"):
+            return True
+        raise
 
 
 def capabilities_xml(conn: libvirt.virConnect) -> str:

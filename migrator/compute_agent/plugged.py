@@ -4,40 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
-_PATHS = ("devices/interface[@type='hostdev']", "devices/hostdev[@type='pci']")
-_PARTS = ("domain", "bus", "slot", "function")
+from migrator import device_address
 
 
 def host_devices(xml_text: str) -> Mapping[str, str]:
-    """PCI address on the host -> the device as XML, in the order of the guest's definition.
+    """Address on the host -> the device as XML, in the order of the guest's definition.
 
     Aliases that libvirt gave are left out: it gives new ones.
     """
-    return dict(_found(ElementTree.fromstring(xml_text)))
+    return dict(_found(xml_text))
 
 
 def address_of(device_xml: str) -> str:
-    """Where on its host a device is. :raises ValueError: for what is no PCI device of a host."""
+    """Where on its host a device is. :raises ValueError: for what is no device of a host."""
     address = ElementTree.fromstring(device_xml).find("source/address")
-    if address is None:
+    found = None if address is None else device_address.device_address(address)
+    if found is None:
         raise ValueError("there is no <source><address> in it")
-    return _address(address)
+    return found
 
 
-def _found(domain: Element) -> Iterator[tuple[str, str]]:
-    for path in _PATHS:
-        for device in domain.iterfind(path):
-            address = device.find("source/address")
-            if address is None:
-                continue
-            alias = device.find("alias")
-            if alias is not None and not alias.get("name", "").startswith("ua-"):
-                device.remove(alias)
-            yield _address(address), ElementTree.tostring(device, encoding="unicode").strip()
-
-
-def _address(address: Element) -> str:
-    domain, bus, slot, function = (int(address.get(part, "0"), 16) for part in _PARTS)
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+def _found(xml_text: str) -> Iterator[tuple[str, str]]:
+    domain = ElementTree.fromstring(xml_text)
+    for device, _, address in device_address.host_devices(domain):
+        alias = device.find("alias")
+        if alias is not None and not alias.get("name", "").startswith("ua-"):
+            device.remove(alias)
+        yield address, ElementTree.tostring(device, encoding="unicode").strip()

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from migrator.cpu_lists import numbers_in
+from migrator.device_address import host_devices
 from migrator.model import (
     EmulatorPolicy,
     GuestCell,
@@ -94,10 +95,9 @@ def _mib(cell: Element) -> int:
 
 def _devices(domain: Element, held: Placement) -> tuple[PciRequest, ...]:
     unplugged = {
-        _address(source)
-        for interface in domain.iterfind("devices/interface[@type='hostdev']")
-        if interface.find("teaming[@type='transient']") is not None
-        for source in interface.iterfind("source/address")
+        address
+        for device, _, address in host_devices(domain)
+        if device.find("teaming[@type='transient']") is not None
     }
     return tuple(
         PciRequest(
@@ -107,13 +107,6 @@ def _devices(domain: Element, held: Placement) -> tuple[PciRequest, ...]:
         )
         for given in held.devices
     )
-
-
-def _address(element: Element) -> str:
-    domain, bus, slot, function = (
-        int(element.get(part, "0"), 16) for part in ("domain", "bus", "slot", "function")
-    )
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
 
 
 def _attribute(domain: Element, path: str, name: str) -> str:

@@ -99,7 +99,7 @@ def _devices(topology: HostTopology, owners: Mapping[str, str]) -> list[dict[str
             "address": device.address,
             "vendor": device.vendor,
             "product": device.product,
-            "kind": str(device.kind),
+            "kind": "mdev" if device.mediated else str(device.kind),
             "numa_node": device.numa_node,
             "network": device.network,
             "instance": owners.get(device.address),

@@ -319,10 +319,10 @@ HOST_OPTS = [
         "passthrough",
         type=cfg_types.List(item_type=_Checked(host_limits.device_pattern, "PCI devices")),
         default=[],
-        sample_default="<virtual functions, and what is bound to vfio-pci>",
+        sample_default="<virtual functions, mediated devices, and what is bound to vfio-pci>",
         help="PCI devices that may be given to guests: VENDOR:PRODUCT or ADDRESS, where * is anything,"
         " and =NETWORK for the physical network they are plugged into; for example"
-        " 8086:154c=red,0000:3b:*.",
+        " 8086:154c=red,0000:3b:*. A mediated device is given with the address of its parent.",
     ),
 ]
 

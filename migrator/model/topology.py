@@ -15,9 +15,9 @@ class DeviceKind(enum.StrEnum):
     PCI = "pci"
     """A plain device."""
     PF = "pf"
-    """A physical function: can be cut into virtual ones."""
+    """A physical function: can be cut into virtual ones, or into mediated devices."""
     VF = "vf"
-    """A virtual function of one."""
+    """A virtual function of one, or a mediated device: a part that its driver keeps apart."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,14 @@ class PciDevice:
     """A device that may be given to a guest."""
 
     address: str
-    """``0000:3b:02.1``."""
+    """``0000:3b:02.1``; of a mediated device its UUID."""
     vendor: str
-    """Four hexadecimal digits."""
+    """Four hexadecimal digits; of a mediated device its parent's."""
     product: str
+    """Four hexadecimal digits; of a mediated device its type: ``nvidia-35``."""
     kind: DeviceKind = DeviceKind.PCI
     parent: str | None = None
-    """Address of a virtual function's physical one."""
+    """Address of a virtual function's physical one, or of what a mediated device is a part of."""
     device_class: str = ""
     """Six hexadecimal digits; ``020000`` is an Ethernet controller."""
     numa_node: int | None = None
@@ -68,6 +69,11 @@ class PciDevice:
     """How many virtual functions it can be cut into."""
     network: str | None = None
     """The physical network it is plugged into; configured, no host knows it."""
+
+    @property
+    def mediated(self) -> bool:
+        """A part of another device that is on no bus of its own."""
+        return ":" not in self.address
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def _asked(request: PciRequest, device: PciDevice | None, wishes: Wishes) -> Pci
 
 
 def _make(device: PciDevice) -> PciMatch:
-    """A virtual function stays one; a whole device is never replaced by a part."""
+    """A part stays one of its kind; a whole device is never replaced by a part."""
     whole = device.kind is not DeviceKind.VF
     return PciMatch(
         vendor=device.vendor,

@@ -36,6 +36,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.about": Layer.WORDS,
     "migrator.addresses": Layer.WORDS,
     "migrator.cpu_lists": Layer.WORDS,
+    "migrator.device_address": Layer.WORDS,
     "migrator.compute_agent.attempt_mark": Layer.WORDS,
     "migrator.compute_agent.offline_ports": Layer.WORDS,
     "migrator.compute_agent.ports": Layer.WORDS,

@@ -25,9 +25,7 @@ class Landing:
     cells: Mapping[int, int] = field(default_factory=dict)
     """The guest's cell -> the host's; a guest without cells of its own has cell 0."""
     devices: Mapping[str, str] = field(default_factory=dict)
-    """PCI address at the source -> at the destination, as ``0000:03:10.1``."""
-    mdevs: Mapping[str, str] = field(default_factory=dict)
-    """The same for mediated devices, by uuid."""
+    """Address at the source -> at the destination, as ``0000:03:10.1`` or a mediated device's UUID."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import parse
-from migrator.conductor.domain_xml.host_devices import pci_address
+from migrator.device_address import device_address
 from migrator.model import Refusal
 
 FILTER = "devices"
@@ -48,6 +48,8 @@ def _host_device(element: Element) -> str:
     """``PCI device 0000:03:00.0`` where the address is said, else its kind."""
     kind = f"{element.get('type') or element.get('mode') or 'host'} device"
     address = element.find("source/address")
+    if address is not None and address.get("uuid"):
+        return f"mediated device {address.get('uuid')}"
     parts = [] if address is None else [address.get(key) for key in ("bus", "slot", "function")]
     if address is None or None in parts:
         return kind
@@ -64,8 +66,8 @@ TIED: tuple[Tied, ...] = (
     Tied(
         "devices/hostdev",
         "{0} of this host is passed through to the guest, and its state cannot be copied; detach "
-        "it with `virsh detach-device` and try again (a PCI device that the guest does without for a "
-        "while: `migrator instance set INSTANCE --pci-live detach`)",
+        "it with `virsh detach-device` and try again (a PCI or mediated device that the guest does "
+        "without for a while: `migrator instance set INSTANCE --pci-live detach`)",
         _host_device,
     ),
     Tied(
@@ -170,7 +172,7 @@ TIED: tuple[Tied, ...] = (
 def reasons_not_to_move(live_xml: str, let_go: frozenset[str] = frozenset()) -> tuple[Refusal, ...]:
     """Every reason at once; empty when nothing in the guest's XML ties it to its host.
 
-    :param let_go: PCI devices, by their address on the host, that the guest lets go of for the move.
+    :param let_go: devices, by their address on the host, that the guest lets go of for the move.
     :raises Refused: ``domain.xml_invalid``.
     """
     domain = parse(live_xml)
@@ -198,7 +200,7 @@ def _tied(domain: Element, let_go: frozenset[str]) -> Iterator[Refusal]:
     for row in TIED:
         for element in domain.iterfind(row.path):
             address = element.find("source/address")
-            if address is not None and pci_address(address) in let_go:
+            if address is not None and device_address(address) in let_go:
                 continue
             name = row.name(element)
             yield Refusal(FILTER, row.code, row.sentence.format(name), {"device": name})

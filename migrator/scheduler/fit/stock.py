@@ -49,7 +49,7 @@ class Stock:
     physical: tuple[Sort, ...]
     """The same by parent, and the physical functions, each a sort of its own."""
     functions: Mapping[str, tuple[str, ...]]
-    """physical function -> its virtual ones"""
+    """What can be cut -> its parts, and theirs."""
     nodes: int
     """Cells that have a free device."""
     counts: Mapping[Make, int]
@@ -70,10 +70,13 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
     """What ``use`` leaves of the host's devices."""
     if not topology.devices:
         return NOTHING
+    parents = {device.address: device.parent for device in topology.devices}
     functions: dict[str, list[str]] = {}
     for device in topology.devices:
-        if device.parent is not None:
-            functions.setdefault(device.parent, []).append(device.address)
+        parent = device.parent
+        while parent is not None:
+            functions.setdefault(parent, []).append(device.address)
+            parent = parents.get(parent)
     free = list(_free(topology.devices, functions, use))
     nodes = {cell.id: 1 << position for position, cell in enumerate(topology.cells)}
     sockets = _sockets(topology)
@@ -104,11 +107,13 @@ def stock(topology: HostTopology, use: HostUse) -> Stock:
 def _free(
     devices: Iterable[PciDevice], functions: Mapping[str, list[str]], use: HostUse
 ) -> Iterable[PciDevice]:
-    """A physical function is free when all its virtual ones are; a group of the IOMMU is one guest's."""
+    """What can be cut is free when all its parts are, a part when nothing it is cut from is given whole;
+    a group of the IOMMU is one guest's."""
     taken = use.devices | use.blocked_devices
+    taken |= {part for one in use.devices for part in functions.get(one, ())}
     groups = {one.iommu_group for one in devices if one.address in use.devices} - {None}
     for device in devices:
-        if device.address in taken or device.parent in use.devices or device.iommu_group in groups:
+        if device.address in taken or device.iommu_group in groups:
             continue
         if any(child in taken for child in functions.get(device.address, ())):
             continue

@@ -6,21 +6,16 @@ The hosts have the node devices that were recorded of such hosts; what migrates 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
-from migrator.compute_agent.host_topology import topology
-from migrator.compute_agent.plugged import host_devices
 from migrator.errors import Refused
 from migrator.messages import Empty, HostRef, Migrate
-from migrator.model import HostTopology, PciLive, Wishes
 from migrator.rpc import Bus
 from tests.functional.stories.fleet import ServiceUnderTest
+from tests.functional.stories.recorded_hosts import claimed, devices, fleet_of, owners, with_device
 
-RECORDED = Path(__file__).parents[2] / "unit" / "compute_agent" / "recorded"
 HOSTS = {"h1": "sriov-host.xml", "h2": "sriov-second-host.xml"}
 NEAR = frozenset({"0000:5e:02.0", "0000:5e:02.1"})
 FAR = "0000:af:02.0"
@@ -31,45 +26,14 @@ GUEST_NIC = """
     </hostdev>"""
 
 
-def recorded(name: str) -> HostTopology:
-    """As an agent reads it; that libvirt writes such devices so is shown where its topology is read."""
-    found = ElementTree.parse(RECORDED / name).iterfind("device")
-    devices = [ElementTree.tostring(device, encoding="unicode") for device in found]
-    return topology((RECORDED / "capabilities-two-sockets.xml").read_text(), devices)
-
-
 @pytest.fixture
 def pair(tmp_path: Path, bus: Bus) -> Iterator[ServiceUnderTest]:
-    service = ServiceUnderTest(tmp_path, bus)
-    for name, file in HOSTS.items():
-        host = service.host(name)
-        host.parts = recorded(file)
-        memory = sum(cell.memory_mib for cell in host.parts.cells)
-        host.facts = replace(host.facts, cpus=len(host.parts.shared_cpus), memory_mib=memory)
-    with service:
+    with fleet_of(tmp_path, bus, HOSTS) as service:
         yield service
 
 
 def with_nic(service: ServiceUnderTest, name: str, function: int) -> str:
-    guest = service.add_guest("h1", name, devices=GUEST_NIC.format(function))
-    wishes = Wishes(pci_live=PciLive.DETACH)
-    service.conductor.context.stores.instances.set_wishes(guest, wishes)
-    return guest
-
-
-def devices(service: ServiceUnderTest, host: str, guest: str) -> list[str]:
-    described = service.host(host).describe(guest)
-    return [] if described is None else [*host_devices(described.live_xml)]
-
-
-def claimed(service: ServiceUnderTest, name: str) -> list[tuple[str, list[str]]]:
-    claims = service.client.list_claims(Empty()).claims
-    return [(claim.host, claim.devices) for claim in claims if claim.instance == name]
-
-
-def owners(service: ServiceUnderTest, host: str) -> dict[str, str | None]:
-    shown = service.client.show_host(HostRef(name=host)).devices or []
-    return {device["address"]: device["instance"] for device in shown}
+    return with_device(service, name, GUEST_NIC.format(function))
 
 
 def test_guests_may_have_virtual_functions_and_nothing_that_the_host_needs(

@@ -76,11 +76,11 @@ def test_memory_that_may_lie_elsewhere_is_bound_to_no_cell(tuned: str) -> None:
     assert held(domain(f"<numatune><memory {tuned}/></numatune>")).cells == ()
 
 
-def test_devices_of_both_kinds_are_found_and_others_are_not() -> None:
+def test_devices_of_every_kind_are_found_and_others_are_not() -> None:
     found = held(golden("passthrough", "live").read_text())
-    assert found.devices == tuple(
-        DeviceGiven("", f"0000:03:10.{function}") for function in (1, 3, 5)
-    )
+    pci = [f"0000:03:10.{function}" for function in (1, 3, 5)]
+    mediated = "c2177883-f1bb-47f0-914d-32a22e3a8804"
+    assert found.devices == tuple(DeviceGiven("", address) for address in (*pci, mediated))
 
 
 @pytest.mark.parametrize("text", ["", "<domain", "no"])

@@ -75,16 +75,19 @@ def test_machine_types_are_told_by_virtualisation_type() -> None:
     assert machines(CAPABILITIES, "aarch64") == ()
 
 
-@pytest.mark.parametrize("file", ["sriov-host.xml", "sriov-second-host.xml"])
+@pytest.mark.parametrize(
+    "file",
+    ["sriov-host.xml", "sriov-second-host.xml", "mediated-host.xml", "mediated-second-host.xml"],
+)
 def test_a_recorded_device_is_read_as_libvirt_writes_it(file: str) -> None:
     """But for its driver, which the test driver does not tell."""
     connection = libvirt.open(f"test://{RECORDED / file}")
     told = libvirt_host.topology(connection).devices
     connection.close()
     found = ElementTree.parse(RECORDED / file).iterfind("device")
-    recorded = [pci_device(ElementTree.tostring(each, encoding="unicode")) for each in found]
-    without = [replace(device, driver=None) for device in recorded if device is not None]
-    assert told == tuple(sorted(without, key=lambda device: device.address))
+    texts = [ElementTree.tostring(each, encoding="unicode") for each in found]
+    recorded = topology(CAPABILITIES, texts).devices
+    assert told == tuple(replace(device, driver=None) for device in recorded)
 
 
 def test_every_pci_device_is_read_and_nothing_else(sriov: HostTopology) -> None:
@@ -130,6 +133,39 @@ def test_a_physical_function_says_how_far_it_can_be_cut(sriov: HostTopology) -> 
 def test_a_device_without_a_cell_and_group_has_none(sriov: HostTopology) -> None:
     sata = devices(sriov)["0000:00:1f.2"]
     assert (sata.kind, sata.numa_node, sata.iommu_group) == (DeviceKind.PCI, None, None)
+
+
+def mediated(file: str) -> HostTopology:
+    found = ElementTree.parse(RECORDED / file).iterfind("device")
+    return topology(
+        CAPABILITIES, [ElementTree.tostring(each, encoding="unicode") for each in found]
+    )
+
+
+def test_a_mediated_device_is_of_its_type_and_where_its_parent_is() -> None:
+    one = "b0000000-0000-4000-8000-000000000002"
+    assert devices(mediated("mediated-second-host.xml"))[one] == PciDevice(
+        address=one,
+        vendor="10de",
+        product="nvidia-230",
+        kind=DeviceKind.VF,
+        parent="0000:af:00.0",
+        device_class="030200",
+        numa_node=1,
+        iommu_group=141,
+    )
+
+
+def test_mediated_devices_are_given_by_default_and_their_parents_are_not() -> None:
+    host = mediated("mediated-second-host.xml")
+    assert {device.kind for device in host.devices if device.parent is None} == {DeviceKind.PF}
+    started = [f"b0000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3)]
+    assert list(given_away(host)) == started
+    assert list(given_away(host, DevicePattern(address="0000:3b:*"))) == [
+        "0000:3b:00.0",
+        started[0],
+        started[2],
+    ]
 
 
 # -- what is configured

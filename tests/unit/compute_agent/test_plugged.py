@@ -10,9 +10,10 @@ from migrator.compute_agent.plugged import address_of, host_devices
 from tests.unit.conductor.domain_xml.worked_example import golden
 
 
-def test_both_kinds_of_devices_are_found_by_their_address_on_the_host() -> None:
+def test_every_kind_of_device_is_found_by_its_address_on_the_host() -> None:
     found = host_devices(golden("passthrough", "live").read_text())
-    assert [*found] == ["0000:03:10.1", "0000:03:10.3", "0000:03:10.5"]
+    mediated = "c2177883-f1bb-47f0-914d-32a22e3a8804"
+    assert [*found] == ["0000:03:10.1", "0000:03:10.3", "0000:03:10.5", mediated]
     assert all(address_of(device) == address for address, device in found.items())
     vf = ElementTree.fromstring(found["0000:03:10.1"])
     assert (vf.tag, vf.get("type")) == ("interface", "hostdev")

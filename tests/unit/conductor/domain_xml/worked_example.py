@@ -50,8 +50,8 @@ LANDINGS = {
             "0000:03:10.1": "0000:83:02.0",
             "0000:03:10.3": "0000:83:02.4",
             "0000:03:10.5": "0001:04:1f.7",
+            "c2177883-f1bb-47f0-914d-32a22e3a8804": "11111111-f1bb-47f0-914d-32a22e3a8804",
         },
-        mdevs={"c2177883-f1bb-47f0-914d-32a22e3a8804": "11111111-f1bb-47f0-914d-32a22e3a8804"},
     ),
 }
 """What the destination gives those golden guests that are bound to parts of their host; one for each
