@@ -17,6 +17,7 @@ from migrator.conductor.mailroom import Mailroom
 from migrator.conductor.ports import Stores
 from migrator.conductor.rpcapi import PeersApi
 from migrator.conductor.settings import ConductorSettings
+from migrator.conductor.settling import Settling
 from migrator.conductor.todos import Todos
 from migrator.ports import Clock, Concurrency
 from migrator.scheduler.snapshot import Promises
@@ -56,10 +57,11 @@ class Conductor:
             dispatch=concurrency.inbox(),
             todo=concurrency.inbox(),
         )
-        self._fleet = Fleet(self.context)
-        self.endpoint = ConductorEndpoint(self.context, self._fleet)
-        self._dispatcher = Dispatcher(self.context, self._fleet)
-        self._todos = Todos(self.context, self._fleet.settle_quietly)
+        self._settling = Settling(self.context)
+        self._fleet = Fleet(self.context, self._settling)
+        self.endpoint = ConductorEndpoint(self.context, self._fleet, self._settling)
+        self._dispatcher = Dispatcher(self.context, self._settling.settle_quietly)
+        self._todos = Todos(self.context, self._settling.settle_quietly)
 
     def start(self) -> None:
         """Register the configured hosts and start the loops."""
@@ -68,7 +70,7 @@ class Conductor:
         self._workers = [
             spawn("dispatcher", self._dispatcher.run),
             spawn("todos", self._todos.run),
-            spawn("fleet", self._fleet.run),
+            spawn("settling", self._settling.run),
         ]
 
     def describe(self) -> list[str]:
@@ -93,7 +95,7 @@ class Conductor:
     def stop(self) -> None:
         self._dispatcher.stop()
         self._todos.stop()
-        self._fleet.stop()
+        self._settling.stop()
         for worker in self._workers:
             worker.join(STOP_S)
 

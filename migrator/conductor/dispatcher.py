@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from migrator.conductor.context import Context
-from migrator.conductor.fleet import Fleet
 from migrator.conductor.lead import lead
 from migrator.conductor.ports import Lead
 from migrator.conductor.queue import Limits, Place, in_turn, line_up
@@ -27,9 +26,10 @@ AGAIN_S = 1.0
 class Dispatcher:
     """The loop behind the queue, the leases and the takeovers."""
 
-    def __init__(self, context: Context, fleet: Fleet) -> None:
+    def __init__(self, context: Context, settled: Callable[[str], None]) -> None:
+        """:param settled: see :func:`migrator.conductor.lead.lead`."""
         self._context = context
-        self._fleet = fleet
+        self._settled = settled
         self._stopped = False
         self._leader = context.settings.name
         self._period = context.settings.lease_s / RENEWALS_PER_LEASE
@@ -99,7 +99,7 @@ class Dispatcher:
             raise
 
     def _work(self, held: Lead, migration: Migration) -> None:
-        lead(self._context, held, migration, self._fleet.settle_quietly)
+        lead(self._context, held, migration, self._settled)
 
 
 def the_line(context: Context) -> Sequence[Place]:

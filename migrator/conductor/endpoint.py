@@ -13,6 +13,7 @@ from migrator.conductor.host_parts import with_parts
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.pools import list_pools, show_pool
 from migrator.conductor.profile_book import ProfileBook
+from migrator.conductor.settling import Settling
 from migrator.conductor.verification import Verification
 from migrator.conductor.views import (
     claim_view,
@@ -88,10 +89,11 @@ from migrator.version import version
 class ConductorEndpoint:
     """What operators and agents may call."""
 
-    def __init__(self, context: Context, fleet: Fleet) -> None:
+    def __init__(self, context: Context, fleet: Fleet, settling: Settling) -> None:
         self._context = context
         self._stores = context.stores
         self._fleet = fleet
+        self._settling = settling
         self._counting = Counting(context)
         self._profiles = ProfileBook(self._stores.profiles)
 
@@ -183,7 +185,7 @@ class ConductorEndpoint:
             cancelled = self._stores.journal.cancel_queued(migration.id, by)
             if cancelled is not None:
                 self._context.dispatch.put(migration.id)
-                self._fleet.settle_quietly(migration.instance_id)
+                self._settling.settle_quietly(migration.instance_id)
                 return cancelled
         asked = self._stores.journal.ask_abort(migration.id, by)
         if not self._context.mail.deliver(migration.id, Wake("abort")):
@@ -250,7 +252,7 @@ class ConductorEndpoint:
 
     def set_instance(self, request: SetInstance) -> InstanceView:
         instance = self._stores.instances.resolve(request.instance)
-        self._fleet.choose_owner(instance.id, request.host)
+        self._settling.choose_owner(instance.id, request.host)
         return self.show_instance(NamedInstance(instance=instance.id))
 
     def wish(self, request: WishInstance) -> InstanceView:
@@ -295,7 +297,7 @@ class ConductorEndpoint:
         return ClaimAudit(findings=[finding_view(each) for each in audit_claims(self._context)])
 
     def verify(self, request: Verify) -> Verified:
-        return Verification(self._context, self._fleet.ask_and_settle).verify(request)
+        return Verification(self._context, self._settling.ask_and_settle).verify(request)
 
     def count(self, request: Empty) -> Counted:
         return self._counting.count()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migrator.compute_agent.numbering import Numbering
-from migrator.conductor.fleet import Fleet
+from migrator.conductor.settling import Settling
 from migrator.db.stores import open_stores
 from migrator.errors import Refused
 from migrator.messages import AbortMigration
@@ -188,7 +188,7 @@ def test_two_hosts_words_of_different_moments_are_no_split_brain(
     context = service.conductor.context
     stale = DomainSummary(guest, "web1", DomainState.RUNNING, Reason.BOOTED, True, 1, 256)
     context.stores.instances.record_look("h2", guest, stale, word_of_now())
-    Fleet(context).settle(guest)
+    Settling(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
 
@@ -197,7 +197,7 @@ def test_an_inventory_older_than_an_event_makes_no_guest_gone(service: ServiceUn
     guest = service.add_guest("h1", "web1")
     context = service.conductor.context
     context.stores.instances.record_look("h1", guest, None, word_of_now())
-    Fleet(context).settle(guest)
+    Settling(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
     assert service.claims() == [("h1", "web1", "use")]
