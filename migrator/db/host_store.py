@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, false, func, select, true, update
+from sqlalchemy import and_, bindparam, case, false, func, select, true, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.columns import database_now
@@ -17,6 +17,18 @@ from migrator.model import Host, HostAddresses, HostFacts, HostMark, HostState, 
 
 SILENT_S = 30.0
 """An agent that has not reported for this long counts as down."""
+
+
+_SPOKE = (
+    update(hosts)
+    .where(hosts.c.name == bindparam("wanted"))
+    .values(
+        incarnation=bindparam("incarnation"),
+        agent_version=bindparam("agent_version"),
+        why_down=bindparam("why_down"),
+        seen_at=database_now(),
+    )
+)
 
 
 class SqlHostStore:
@@ -33,6 +45,7 @@ class SqlHostStore:
         # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
         alive = case((heard, true()), else_=false())
         self._select = select(*hosts.columns, alive.label("alive"))
+        self._by_name = self._select.where(hosts.c.name == bindparam("wanted"))
         described = case((hosts.c.facts.is_not(None), true()), else_=false())
         plain = [column for column in hosts.columns if column is not hosts.c.facts]
         # Facts are long, and heartbeats are many.
@@ -130,7 +143,7 @@ class SqlHostStore:
                 connection.execute(update(hosts).where(hosts.c.name == name).values(columns))
 
     def _one(self, connection: Connection, name: str) -> Host | None:
-        row = connection.execute(self._select.where(hosts.c.name == name)).first()
+        row = connection.execute(self._by_name, {"wanted": name}).first()
         return None if row is None else host_from(row)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -46,6 +47,7 @@ _WITH_MIGRATION: Select[tuple[object, ...]] = select(
         and_(migrations.c.instance_id == instances.c.id, migrations.c.finished_at.is_(None)),
     )
 )
+_BY_ID = _WITH_MIGRATION.where(instances.c.id == bindparam("id"))
 
 
 class SqlInstanceStore(SqlSightings):
@@ -80,7 +82,7 @@ class SqlInstanceStore(SqlSightings):
     def get(self, instance_id: str) -> Instance | None:
         """By id."""
         with self._database.reader() as connection:
-            row = connection.execute(_WITH_MIGRATION.where(instances.c.id == instance_id)).first()
+            row = connection.execute(_BY_ID, {"id": instance_id}).first()
         return None if row is None else instance_from(row)
 
     def list(self) -> Sequence[Instance]:

@@ -10,11 +10,12 @@ Times in records are the database's as well (:mod:`migrator.db.clock`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import Update, case, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.conductor.ports import Lead, RecordMark
@@ -39,6 +40,13 @@ ANSWERED_NOT_YET = {"force_result": None, "force_why": None}
 
 FIRST_EPOCH = 1
 """Of whoever leads first; that a later one began is told in the history."""
+
+
+@functools.cache
+def _renewal(leader: str, lease_s: float) -> Update:
+    """Built once: it is sent all the time."""
+    mine = migrations.c.leader == leader, migrations.c.finished_at.is_(None)
+    return update(migrations).where(*mine).values(lease_until=database_now(lease_s))
 
 
 class SqlJournal:

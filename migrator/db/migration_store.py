@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import FromClause, Select, and_, case, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from migrator.db.columns import database_now, seconds_until
@@ -50,19 +64,19 @@ class SqlMigrationStore:
         self._database = database
         self._todo_lease_s = todo_lease_s
         self._life = uuid.uuid4().hex
+        self._taking = functools.cache(self._take_due)
 
     def get(self, migration_id: str) -> Migration:
         """By id, or by an unambiguous beginning of it of at least four characters."""
         wanted = migration_id.lower()
         if not _ID.fullmatch(wanted):
             raise unknown_migration(migration_id)
-        query = select(*MIGRATION)
         if len(wanted) == _ID_LENGTH:
-            query = query.where(migrations.c.id == wanted)
+            found = self._migrations(_BY_ID, id=wanted)
         else:
-            query = query.where(migrations.c.id.like(f"{wanted}%"))
+            query = select(*MIGRATION).where(migrations.c.id.like(f"{wanted}%"))
             query = query.order_by(migrations.c.created_at.desc()).limit(_CANDIDATES)
-        found = self._migrations(query)
+            found = self._migrations(query)
         if not found:
             raise unknown_migration(migration_id)
         if len(found) > 1:
@@ -99,16 +113,11 @@ class SqlMigrationStore:
 
     def line(self) -> Sequence[InLine]:
         """Oldest first."""
-        return self._in_line(select(*_IN_LINE).where(migrations.c.finished_at.is_(None)))
+        return self._in_line(_LINE)
 
     def resumable(self, leader: str) -> Sequence[InLine]:
         """Those with an active flow whose lease has run out or is ``leader``'s own, oldest first."""
-        query = select(*_IN_LINE).where(
-            migrations.c.finished_at.is_(None),
-            migrations.c.state.in_(sorted(FLOW_STATES)),
-            led_by_nobody_but(leader),
-        )
-        return self._in_line(query)
+        return self._in_line(_resumable(leader))
 
     def events(self, migration_id: str, after: int, limit: int) -> Sequence[MigrationEvent]:
         """Its history after sequence number ``after``, oldest first."""
@@ -128,30 +137,7 @@ class SqlMigrationStore:
         conductor of that name that was restarted need not wait for its former life. To-dos of one
         migration on one host keep their order: none is handed out before an earlier one is.
         """
-        worker = self._worker(leader)
-        ready = and_(todos.c.next_try_at <= database_now(), _free(todos, leader, worker))
-        earlier = todos.alias("earlier")
-        not_ready = or_(
-            earlier.c.next_try_at > database_now(), not_(_free(earlier, leader, worker))
-        )
-        query = (
-            select(todos.c.id)
-            .join_from(todos, migrations)
-            .where(
-                todos.c.done.is_(False),
-                ready,
-                led_by_nobody_but(leader),
-                ~exists().where(_before(earlier), not_ready).correlate(todos),
-            )
-            .order_by(todos.c.id)
-            .limit(DUE_AT_ONCE)
-        )
-        take = (
-            update(todos)
-            .where(todos.c.id.in_(query), todos.c.done.is_(False), ready)
-            .values(worker=worker, worker_until=database_now(self._todo_lease_s))
-            .returning(*TODO)
-        )
+        take = self._taking(leader)
         taken = self._database.write(lambda c: [todo_from(row) for row in c.execute(take)])
         return sorted(taken, key=lambda todo: todo.id)
 
@@ -177,16 +163,8 @@ class SqlMigrationStore:
         earlier one not at all. With ``leader`` neither do those of migrations that another living
         conductor leads.
         """
-        held = and_(todos.c.worker_until.is_not(None), todos.c.worker_until > todos.c.next_try_at)
-        due = case((held, todos.c.worker_until), else_=todos.c.next_try_at)
-        earlier = todos.alias("earlier")
-        query = select(func.min(seconds_until(due))).where(
-            todos.c.done.is_(False), ~exists().where(_before(earlier)).correlate(todos)
-        )
-        if leader is not None:
-            query = query.join_from(todos, migrations).where(led_by_nobody_but(leader))
         with self._database.reader() as connection:
-            seconds = connection.execute(query).scalar()
+            seconds = connection.execute(_next_due(leader)).scalar()
         return None if seconds is None else max(float(seconds), 0.0)
 
     def ended_since(
@@ -209,17 +187,69 @@ class SqlMigrationStore:
         with self._database.reader() as connection:
             return [todo_from(row) for row in connection.execute(query.order_by(todos.c.id))]
 
+    def _take_due(self, leader: str) -> ReturningUpdate[Any]:
+        worker = self._worker(leader)
+        ready = and_(todos.c.next_try_at <= database_now(), _free(todos, leader, worker))
+        earlier = todos.alias("earlier")
+        not_ready = or_(
+            earlier.c.next_try_at > database_now(), not_(_free(earlier, leader, worker))
+        )
+        query = (
+            select(todos.c.id)
+            .join_from(todos, migrations)
+            .where(
+                todos.c.done.is_(False),
+                ready,
+                led_by_nobody_but(leader),
+                ~exists().where(_before(earlier), not_ready).correlate(todos),
+            )
+            .order_by(todos.c.id)
+            .limit(DUE_AT_ONCE)
+        )
+        return (
+            update(todos)
+            .where(todos.c.id.in_(query), todos.c.done.is_(False), ready)
+            .values(worker=worker, worker_until=database_now(self._todo_lease_s))
+            .returning(*TODO)
+        )
+
     def _worker(self, leader: str) -> str:
         return f"{leader}#{self._life}"
 
     def _in_line(self, query: Select[Any]) -> Sequence[InLine]:
-        oldest_first = query.order_by(migrations.c.created_at, migrations.c.id)
         with self._database.reader() as connection:
-            return [in_line_from(row) for row in connection.execute(oldest_first)]
+            return [in_line_from(row) for row in connection.execute(query)]
 
-    def _migrations(self, query: Select[Any]) -> Sequence[Migration]:
+    def _migrations(self, query: Select[Any], **wanted: Any) -> Sequence[Migration]:
         with self._database.reader() as connection:
-            return [migration_from(row) for row in connection.execute(query)]
+            return [migration_from(row) for row in connection.execute(query, wanted)]
+
+
+_BY_ID = select(*MIGRATION).where(migrations.c.id == bindparam("id"))
+_LINE = (
+    select(*_IN_LINE)
+    .where(migrations.c.finished_at.is_(None))
+    .order_by(migrations.c.created_at, migrations.c.id)
+)
+
+
+@functools.cache
+def _resumable(leader: str) -> Select[Any]:
+    """Built once for a leader: it is asked all the time."""
+    return _LINE.where(migrations.c.state.in_(sorted(FLOW_STATES)), led_by_nobody_but(leader))
+
+
+@functools.cache
+def _next_due(leader: str | None) -> Select[Any]:
+    held = and_(todos.c.worker_until.is_not(None), todos.c.worker_until > todos.c.next_try_at)
+    due = case((held, todos.c.worker_until), else_=todos.c.next_try_at)
+    earlier = todos.alias("earlier")
+    query = select(func.min(seconds_until(due))).where(
+        todos.c.done.is_(False), ~exists().where(_before(earlier)).correlate(todos)
+    )
+    if leader is not None:
+        query = query.join_from(todos, migrations).where(led_by_nobody_but(leader))
+    return query
 
 
 def _before(earlier: FromClause) -> ColumnElement[bool]:
