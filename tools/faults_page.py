@@ -49,7 +49,7 @@ def page(results: Sequence[Result], note: str = "") -> str:
         INTRODUCTION,
         *([note] if note else []),
         *_summary(cases),
-        *map(_simulated, simulated),
+        *(line for run in simulated for line in ("", _simulated(run))),
         "",
     ]
     lines += [".. list-table::", "   :header-rows: 1", ""]
@@ -92,8 +92,16 @@ def _kept(what: str, cases: Sequence[Result]) -> list[str]:
         quick = sum(seconds <= ALLOWED_S for seconds in held)
         lines.append(
             f"The migration was led and every rule held within {ALLOWED_S:.0f} s in {quick} of"
-            f" {len(held)} ({_spread(held)}; until the processes answered: "
-            f"{_spread(_known(cases, 'answered_s'))})."
+            f" {len(held)} ({_spread(held)})."
+        )
+    if after := [
+        each["held_s"] - each["answered_s"]
+        for each in cases
+        if None not in (each.get("answered_s"), each.get("held_s"))
+    ]:
+        lines.append(
+            f"What was killed took {_spread(_known(cases, 'answered_s'))} to start and answer, and"
+            f" from then on it took {_spread(after)}."
         )
     if settled := _known(cases, "settled_s"):
         lines.append(f"With the copy and all, they were settled after: {_spread(settled)}.")
@@ -112,7 +120,10 @@ def _spread(seconds: Sequence[float]) -> str:
 
 def _simulated(run: Result) -> str:
     ends = ", ".join(f"{times} {end}" for end, times in sorted(run["ends"].items()))
-    return f"Simulated, {run['simulated']}, {run['runs']} runs: {ends}."
+    return (
+        f"Simulated, {run['simulated']}, {run['runs']} runs: {ends}. Of those that were led"
+        f" {run['share']:.1%} completed; a test asks for {run['least']:.0%}."
+    )
 
 
 def _cells(case: Result) -> tuple[str, ...]:

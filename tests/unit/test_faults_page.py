@@ -24,8 +24,9 @@ def test_each_case_is_a_row_and_the_rules_are_counted() -> None:
     text = faults_page.page([result("placed", 8.0), result("late", None, "g1 has no QEMU", 11.0)])
     assert "2 cases, 1 in which a rule did not hold." in text
     assert "Of 2 in which a process of migrator's own was hurt, 2 ended ``completed``." in text
-    assert "within 10 s in 1 of 2 (median 7.0 s, longest 11.0 s; until" in text
-    assert "answered: median 2.0 s" in text
+    assert "within 10 s in 1 of 2 (median 7.0 s, longest 11.0 s)." in text
+    assert "was killed took median 2.0 s, longest 2.0 s to start" in text
+    assert "from then on it took median 5.0 s, longest 9.0 s." in text
     assert "settled after: median 8.0 s, longest 8.0 s." in text
     assert "broken: g1 has no QEMU" in text
 
@@ -40,5 +41,8 @@ def test_of_a_case_that_was_run_again_the_last_run_counts(tmp_path: Path) -> Non
 
 
 def test_what_was_simulated_is_told_beside_the_cases() -> None:
-    run = {"simulated": "agents killed", "runs": 3, "ends": {"failed": 1, "completed": 2}}
-    assert "Simulated, agents killed, 3 runs: 2 completed, 1 failed." in faults_page.page([run])
+    ends = {"failed": 1, "completed": 2}
+    run = {"simulated": "agents killed", "runs": 3, "ends": ends, "share": 2 / 3, "least": 0.95}
+    text = faults_page.page([run])
+    assert "Simulated, agents killed, 3 runs: 2 completed, 1 failed." in text
+    assert "Of those that were led 66.7% completed; a test asks for 95%." in text
