@@ -111,9 +111,6 @@ def _shared_with_host(root: ElementTree.Element) -> Iterator[str]:
         target = filesystem.find("target")
         name = target.get("dir", "") if target is not None else ""
         yield f"a directory of the host is mounted in it as {name!r}; unmount and detach it first"
-    for shmem in root.iterfind("devices/shmem"):
-        name = shmem.get("name", "")
-        yield f"it shares the memory region {name!r} with processes of the host; detach it first"
     for port in root.iterfind("devices/*[@type='dev']"):
         yield f"its {port.tag} {_alias(port)} is a character device of the host; detach it first"
 

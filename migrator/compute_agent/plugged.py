@@ -1,4 +1,7 @@
-"""Devices of the host in a guest's XML: found by their address, as text that libvirt takes. Pure."""
+"""Devices a guest may let go of while it moves: found by their names, as text that libvirt takes.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,26 @@ from xml.etree import ElementTree
 from migrator import device_address
 
 
-def host_devices(xml_text: str) -> Mapping[str, str]:
-    """Address on the host -> the device as XML, in the order of the guest's definition.
+def removable(xml_text: str) -> Mapping[str, str]:
+    """Name (an address on the host, where it is a device of that) -> the device as XML, in the order of
+    the guest's definition.
 
     Aliases that libvirt gave are left out: it gives new ones.
     """
     return dict(_found(xml_text))
 
 
-def address_of(device_xml: str) -> str:
-    """Where on its host a device is. :raises ValueError: for what is no device of a host."""
-    address = ElementTree.fromstring(device_xml).find("source/address")
-    found = None if address is None else device_address.device_address(address)
+def name_of(device_xml: str) -> str:
+    """How a device is called. :raises ValueError: for what no guest lets go of."""
+    found = device_address.name_of(ElementTree.fromstring(device_xml))
     if found is None:
-        raise ValueError("there is no <source><address> in it")
+        raise ValueError("it is no device that a guest lets go of")
     return found
 
 
 def _found(xml_text: str) -> Iterator[tuple[str, str]]:
-    domain = ElementTree.fromstring(xml_text)
-    for device, _, address in device_address.host_devices(domain):
+    for device, name in device_address.removable(ElementTree.fromstring(xml_text)):
         alias = device.find("alias")
         if alias is not None and not alias.get("name", "").startswith("ua-"):
             device.remove(alias)
-        yield address, ElementTree.tostring(device, encoding="unicode").strip()
+        yield name, ElementTree.tostring(device, encoding="unicode").strip()

@@ -18,6 +18,7 @@ from migrator.conductor.disks import (
     judge_disks,
     write_rates,
 )
+from migrator.conductor.domain_xml import unclaimed_devices
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.conductor.wanted import Move, wanted_by
 from migrator.errors import MigratorError, Refused, Transient
@@ -95,12 +96,15 @@ def select_hosts(
 
 
 def to_let_go(facts: SourceFacts, wishes: Wishes) -> frozenset[str]:
-    """Devices of the source, by address, that the guest lets go of for a live move: those of which its
-    domain or its operator says that it copes."""
+    """Devices, by their names at the source, that the guest lets go of for a live move: those of which
+    its domain or its operator says that it copes."""
     if facts.spec is None:
         return frozenset()
     request = wished(facts.spec.resources, wishes, None)
-    return frozenset(each.id for each in request.pci if each.live is PciLive.DETACH)
+    claimed = frozenset(each.id for each in request.pci if each.live is PciLive.DETACH)
+    if wishes.pci_live is not PciLive.DETACH:
+        return claimed
+    return claimed | unclaimed_devices(facts.live_xml)
 
 
 def check_guest(facts: SourceFacts, wishes: Wishes) -> None:

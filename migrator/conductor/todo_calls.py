@@ -12,7 +12,7 @@ from migrator.conductor import confirmation
 from migrator.conductor.confirmation import Done
 from migrator.conductor.context import Context
 from migrator.conductor.run import head_of, send
-from migrator.errors import Fenced, Refused
+from migrator.errors import Fenced, Refused, Transient
 from migrator.messages import (
     AttachDevices,
     DeleteVolumes,
@@ -153,6 +153,13 @@ def _delete_volumes(context: Context, migration: Migration, todo: Todo) -> Done:
 
 
 def _attach_devices(context: Context, migration: Migration, todo: Todo) -> Done:
+    """:raises Transient: while another migration has its own say, and while the guest stands still: it
+    may let go of what it was asked to when it runs again."""
+    known = context.stores.instances.get(migration.instance_id)
+    if known is not None and known.migration_id not in (None, migration.id):
+        raise Transient(
+            "guest.busy", "another migration moves the guest, and has its devices in hand"
+        )
     request = AttachDevices(**_head(context, migration, todo), **todo.payload)
     given = send(todo.host, context.agents.attach_devices, request)
     if given.seen is not None:
@@ -160,6 +167,8 @@ def _attach_devices(context: Context, migration: Migration, todo: Todo) -> Done:
         instances.record_look(todo.host, migration.instance_id, given.seen, given.word)
     for address in given.attached:
         context.stores.journal.note(migration.id, "todo", f"{todo.host}: the guest has {address}")
+    if given.seen is not None and given.seen.state is DomainState.PAUSED:
+        raise Transient("guest.busy", "the guest is paused; its devices are looked at when it runs")
     return [], {}
 
 

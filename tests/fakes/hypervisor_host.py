@@ -12,7 +12,6 @@ import msgspec
 
 from migrator.compute_agent.disk_xml import disk_facts
 from migrator.compute_agent.held import held
-from migrator.compute_agent.plugged import address_of
 from migrator.compute_agent.ports import (
     ConnectionChanged,
     HypervisorEvent,
@@ -20,6 +19,7 @@ from migrator.compute_agent.ports import (
     OfferChanged,
 )
 from migrator.compute_agent.requested import requested
+from migrator.device_address import name_of
 from migrator.errors import Refused, Transient
 from migrator.messages import DiskFacts, TransferPlan
 from migrator.model import (
@@ -66,14 +66,13 @@ def _asks(xml: str) -> tuple[Placement, RequestSpec]:
 
 
 def without_device(domain_xml: str, device_xml: str) -> str:
-    """A domain's XML without one device, told by its address on the host."""
+    """A domain's XML without one device, told by its name."""
     root = ElementTree.fromstring(domain_xml)
     devices = root.find("devices")
     assert devices is not None
-    before = len(devices)
+    before, name = len(devices), name_of(ElementTree.fromstring(device_xml))
     for device in list(devices):
-        text = ElementTree.tostring(device, encoding="unicode")
-        if device.find("source/address") is not None and address_of(text) == address_of(device_xml):
+        if name_of(device) == name:
             devices.remove(device)
     if len(devices) == before:
         return domain_xml

@@ -108,6 +108,7 @@ def _guest(arguments: argparse.Namespace) -> int:
         beat=arguments.beat,
         transient=arguments.transient,
         cdrom=arguments.cdrom,
+        shared_memory=arguments.shared_memory,
     )
     guest.create(load_existing(lab_name()), request)
     return 0
@@ -278,6 +279,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--transient", action="store_true", help="no persistent definition")
     sub.add_argument("--cdrom", action="store_true", help="a cdrom drive without a medium")
+    sub.add_argument(
+        "--shared-memory",
+        action="store_true",
+        help="a memory region shared with its host (ivshmem)",
+    )
     sub = verb(
         "remove", _remove, "Destroy a guest wherever it is and delete its definitions and volumes."
     )

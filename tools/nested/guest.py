@@ -42,6 +42,8 @@ class GuestRequest:
     """Milliseconds between two looks at the clocks."""
     transient: bool = False
     cdrom: bool = False
+    shared_memory: bool = False
+    """A memory region that it shares with the host: libvirt does not migrate it, and can unplug it."""
 
     @property
     def volumes(self) -> list[str]:
@@ -93,6 +95,13 @@ def domain_xml(request: GuestRequest, machine: str, emulator: str) -> str:
     )
     if request.cdrom:
         disks += "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
+    if request.shared_memory:
+        # The port first: a device that is to be unplugged stands in one of its own.
+        disks += (
+            "<controller type='pci' index='1' model='pcie-root-port'/>"
+            f"<shmem name={quoteattr(request.name)}><model type='ivshmem-plain'/><size unit='M'>1</size>"
+            "<address type='pci' domain='0' bus='1' slot='0' function='0'/></shmem>"
+        )
     work = (
         f"dirty={request.dirty} rate={request.dirty_rate} fill={request.fill}"
         f" writes={request.writes} beat={request.beat}"

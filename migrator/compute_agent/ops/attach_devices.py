@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.plugged import address_of, host_devices
+from migrator.compute_agent.plugged import name_of, removable
 from migrator.messages import AttachDevices, DevicesAttached
 
 
@@ -23,8 +23,8 @@ def attach_missing(host: AgentContext, instance_id: str, devices: list[str]) -> 
     described = host.hypervisor.describe(instance_id) if devices else None
     if described is None or not described.view.active:
         return []
-    has = host_devices(described.live_xml)
-    missing = [device for device in devices if address_of(device) not in has]
+    has = removable(described.live_xml)
+    missing = [device for device in devices if name_of(device) not in has]
     for device in missing:
         host.hypervisor.attach_device(instance_id, device)
-    return [address_of(device) for device in missing]
+    return [name_of(device) for device in missing]

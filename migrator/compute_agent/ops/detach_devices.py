@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.plugged import host_devices
+from migrator.compute_agent.plugged import removable
 from migrator.compute_agent.waiting import poll
 from migrator.errors import Refused
 from migrator.messages import DetachDevices, DevicesDetached
@@ -20,7 +20,7 @@ def run(host: AgentContext, request: DetachDevices) -> DevicesDetached:
     def still() -> dict[str, str]:
         return {
             address: device
-            for address, device in host_devices(_live_xml(host, request.instance_id)).items()
+            for address, device in removable(_live_xml(host, request.instance_id)).items()
             if address in wanted
         }
 

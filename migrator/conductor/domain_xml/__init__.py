@@ -5,7 +5,7 @@ Start at :mod:`render`; :mod:`portability` says which guests cannot move at all.
 
 from __future__ import annotations
 
-from migrator.conductor.domain_xml.host_devices import devices_at
+from migrator.conductor.domain_xml.host_devices import devices_at, unclaimed_devices
 from migrator.conductor.domain_xml.landing import Landing
 from migrator.conductor.domain_xml.portability import reasons_not_to_move
 from migrator.conductor.domain_xml.render import Rendered, RenderRequest, render
@@ -18,5 +18,6 @@ __all__ = [
     "devices_at",
     "reasons_not_to_move",
     "render",
+    "unclaimed_devices",
     "unexpected_changes",
 ]

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import parse, serialise
 from migrator.conductor.domain_xml.landing import Arrival
-from migrator.device_address import host_devices
+from migrator.device_address import host_devices, removable, unclaimed
 
 _PCI = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _PARTS = ("domain", "bus", "slot", "function")
@@ -44,16 +44,26 @@ def put_address(address: Element, device: str) -> None:
         address.set(part, f"0x{digits}")
 
 
-def devices_at(live_xml: str, addresses: Mapping[str, str]) -> list[str]:
-    """Devices of the host that a guest has, each as XML of its own with another address on the host.
+def unclaimed_devices(live_xml: str) -> frozenset[str]:
+    """Names of those of its devices that it may let go of and that no host has to give.
 
-    :param addresses: here -> there, of those that are wanted.
+    :raises Refused: ``domain.xml_invalid``.
+    """
+    return frozenset(name for _, name in unclaimed(parse(live_xml)))
+
+
+def devices_at(live_xml: str, names: Mapping[str, str]) -> list[str]:
+    """Devices that a guest lets go of, each as XML of its own with another address on the host.
+
+    :param names: here -> there, of those that are wanted.
     :raises Refused: ``domain.xml_invalid``.
     """
     found = []
-    for device, address, here in host_devices(parse(live_xml)):
-        if here in addresses:
-            put_address(address, addresses[here])
+    for device, here in removable(parse(live_xml)):
+        if here in names:
+            address = device.find("source/address")
+            if address is not None:
+                put_address(address, names[here])
             for alias in device.findall("alias"):
                 device.remove(alias)
             found.append(serialise(device))

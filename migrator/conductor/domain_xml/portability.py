@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from migrator.conductor.domain_xml.document import parse
-from migrator.device_address import device_address
+from migrator.device_address import name_of
 from migrator.model import Refusal
 
 FILTER = "devices"
@@ -99,7 +99,8 @@ TIED: tuple[Tied, ...] = (
     Tied(
         "devices/shmem",
         "{0} is shared with other programs on this host, which would go on without the guest; "
-        "detach it with `virsh detach-device` and try again",
+        "detach it with `virsh detach-device` and try again, or have it done where the guest does "
+        "without it for a while: `migrator instance set INSTANCE --pci-live detach`",
         lambda element: f"memory region {element.get('name') or '(unnamed)'}",
     ),
     Tied(
@@ -172,7 +173,7 @@ TIED: tuple[Tied, ...] = (
 def reasons_not_to_move(live_xml: str, let_go: frozenset[str] = frozenset()) -> tuple[Refusal, ...]:
     """Every reason at once; empty when nothing in the guest's XML ties it to its host.
 
-    :param let_go: devices, by their address on the host, that the guest lets go of for the move.
+    :param let_go: devices, by their names, that the guest lets go of for the move.
     :raises Refused: ``domain.xml_invalid``.
     """
     domain = parse(live_xml)
@@ -199,8 +200,7 @@ def _hand_written(domain: Element) -> Iterator[Refusal]:
 def _tied(domain: Element, let_go: frozenset[str]) -> Iterator[Refusal]:
     for row in TIED:
         for element in domain.iterfind(row.path):
-            address = element.find("source/address")
-            if address is not None and device_address(address) in let_go:
+            if name_of(element) in let_go:
                 continue
             name = row.name(element)
             yield Refusal(FILTER, row.code, row.sentence.format(name), {"device": name})

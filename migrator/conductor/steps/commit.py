@@ -57,7 +57,7 @@ def _devices(facts: SourceFacts, results: Results) -> list[str]:
         if placed.placement is None
         else {each.request_id: each.address for each in placed.placement.devices}
     )
-    return devices_at(facts.live_xml, {here: given[here] for here in placed.detach})
+    return devices_at(facts.live_xml, {here: given.get(here, here) for here in placed.detach})
 
 
 def commit(run: Run, results: Results, why: str) -> None:

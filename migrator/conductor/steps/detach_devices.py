@@ -17,11 +17,13 @@ from migrator.states import MigrationState
 DEADLINE_S = 30.0
 """A guest unplugs in a second or two; a busy one takes its time."""
 UNDO_DEADLINE_S = 30.0
+SECOND_LOOK_S = 60.0
+"""After an undo: a guest that was slow to let go may still do it."""
 
 
 class DetachDevices(Step):
-    """Its undo gives them back, now or as a to-do when the source is away. At the destination the guest
-    gets its new ones when it is settled there."""
+    """Its undo gives them back, now, and a while later: a guest that did not let go in time may still do
+    so, having been asked. At the destination the guest gets its new ones when it is settled there."""
 
     name = "detach_devices"
     needs = ("describe_source", "place")
@@ -53,11 +55,16 @@ class DetachDevices(Step):
             given = send(run.source, ask, AttachDevices(**head, devices=devices))
         except Transient as away:
             run.note("step", f"{run.source} gives its devices back later: {away.message}")
-            run.update([AddTodo(TodoKind.ATTACH_DEVICES, run.source, {"devices": devices})])
-            run.context.todo.put(run.source)
+            self._look_again(run, devices, 0.0)
         else:
+            self._look_again(run, devices, SECOND_LOOK_S)
             if given.seen is not None:
                 here = run.source, run.migration.instance_id
                 instances.record_look(*here, given.seen, given.word)
             for address in given.attached:
                 run.note("step", f"{run.source}: the guest has {address} again")
+
+    def _look_again(self, run: Run, devices: list[str], delay_s: float) -> None:
+        todo = AddTodo(TodoKind.ATTACH_DEVICES, run.source, {"devices": devices}, delay_s)
+        run.update([todo])
+        run.context.todo.put(run.source)

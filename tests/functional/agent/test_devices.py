@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migrator.compute_agent.plugged import host_devices
+from migrator.compute_agent.plugged import removable
 from migrator.errors import Refused
 from migrator.messages import AttachDevices, DetachDevices
 from tests.functional.agent.world import World
@@ -24,7 +24,7 @@ def passthrough(world: World) -> World:
 
 
 def has(world: World) -> list[str]:
-    return [*host_devices(world.h1.describe().live_xml)]
+    return [*removable(world.h1.describe().live_xml)]
 
 
 def detach(world: World, *addresses: str, deadline_s: float = 5.0) -> str:
@@ -38,12 +38,12 @@ def attach(world: World, *devices: str) -> list[str]:
 
 
 def test_what_is_asked_for_is_let_go_of_and_nothing_else(passthrough: World) -> None:
-    assert [*host_devices(detach(passthrough, FIRST))] == [SECOND]
+    assert [*removable(detach(passthrough, FIRST))] == [SECOND]
     assert has(passthrough) == [SECOND]
 
 
 def test_letting_go_and_giving_back_may_be_asked_for_again(passthrough: World) -> None:
-    devices = [*host_devices(passthrough.h1.describe().live_xml).values()]
+    devices = [*removable(passthrough.h1.describe().live_xml).values()]
     for _ in range(2):
         detach(passthrough, FIRST, SECOND)
         assert has(passthrough) == []
@@ -64,7 +64,7 @@ def test_a_guest_that_keeps_its_device_is_named_a_refusal(passthrough: World) ->
 def test_a_guest_that_does_not_run_here_gets_nothing_and_that_is_no_error(
     passthrough: World,
 ) -> None:
-    devices = [*host_devices(passthrough.h1.describe().live_xml).values()]
+    devices = [*removable(passthrough.h1.describe().live_xml).values()]
     request = passthrough.h2.command(AttachDevices, devices=devices)
     answer = passthrough.h2.agent.endpoint.attach_devices(request)
     assert (answer.attached, answer.seen) == ([], None)

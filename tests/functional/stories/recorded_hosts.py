@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from migrator.compute_agent.host_topology import topology
-from migrator.compute_agent.plugged import host_devices
+from migrator.compute_agent.plugged import removable
 from migrator.messages import Empty, HostRef
 from migrator.model import HostTopology, PciLive, Wishes
 from migrator.rpc import Bus
@@ -45,7 +45,7 @@ def with_device(service: ServiceUnderTest, name: str, device: str) -> str:
 
 def devices(service: ServiceUnderTest, host: str, guest: str) -> list[str]:
     described = service.host(host).describe(guest)
-    return [] if described is None else [*host_devices(described.live_xml)]
+    return [] if described is None else [*removable(described.live_xml)]
 
 
 def claimed(service: ServiceUnderTest, name: str) -> list[tuple[str, list[str]]]:

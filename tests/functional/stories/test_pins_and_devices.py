@@ -9,9 +9,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import update
 
-from migrator.compute_agent.plugged import host_devices
+from migrator.compute_agent.plugged import removable
 from migrator.conductor.settings import ConductorSettings
+from migrator.db.tables import todos
 from migrator.errors import Refused
 from migrator.messages import AbortMigration, Empty
 from migrator.model import DeviceKind, PciDevice, PciLive, Wishes
@@ -62,7 +64,7 @@ def pins(service: ServiceUnderTest, host: str, guest: str) -> dict[str, str | No
 
 def devices(service: ServiceUnderTest, host: str, guest: str) -> list[str]:
     described = service.host(host).describe(guest)
-    return [] if described is None else [*host_devices(described.live_xml)]
+    return [] if described is None else [*removable(described.live_xml)]
 
 
 def claimed(service: ServiceUnderTest, guest: str) -> list[tuple[str, dict[str, int], list[str]]]:
@@ -214,7 +216,7 @@ def test_a_guest_lets_go_of_its_device_and_gets_another_one_there(three: Service
     described = three.host("h2").describe(web)
     assert described is not None
     assert described.inactive_xml is not None
-    assert [*host_devices(described.inactive_xml)] == ["0000:01:00.2"]
+    assert [*removable(described.inactive_xml)] == ["0000:01:00.2"]
     three.until(lambda: claimed(three, "web1") == [("h2", {}, ["0000:01:00.2"])])
     assert findings(three) == []
 
@@ -230,3 +232,53 @@ def test_a_roll_back_gives_the_device_back(three: ServiceUnderTest) -> None:
     assert devices(three, "h1", web) == ["0000:01:00.1"]
     three.until(lambda: claimed(three, "web1") == [("h1", {}, ["0000:01:00.1"])])
     three.fleet.release()
+
+
+def test_what_a_guest_lets_go_of_after_it_was_given_back_it_gets_again(
+    three: ServiceUnderTest,
+) -> None:
+    """A busy guest may do what it was asked to when nobody wants it any more."""
+    web = with_vf(three)
+    described = three.host("h1").describe(web)
+    assert described is not None
+    (device,) = removable(described.live_xml).values()
+    three.fleet.hold()
+    migration = three.migrate("web1", host="h2")
+    three.wait_for_state(migration.id, "running")
+    three.client.abort(AbortMigration(id=migration.id, by="alice"))
+    assert three.wait(migration.id).state == "cancelled"
+    three.host("h1").detach_device(web, device)
+    assert devices(three, "h1", web) == []
+    with three.database.writer() as connection:
+        connection.execute(update(todos).values(next_try_at=three.clock.now()))
+    three.conductor.context.todo.put("h1")
+    three.until(lambda: devices(three, "h1", web) == ["0000:01:00.1"])
+    three.until(lambda: claimed(three, "web1") == [("h1", {}, ["0000:01:00.1"])])
+    three.fleet.release()
+
+
+REGION = "<shmem name='ring'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>"
+
+
+def test_memory_that_is_shared_with_the_host_is_let_go_of_where_that_is_wanted(
+    three: ServiceUnderTest,
+) -> None:
+    web = three.add_guest("h1", "web1", devices=REGION)
+    with pytest.raises(Refused) as refused:
+        three.migrate("web1", host="h2")
+    assert refused.value.code == "device.not_migratable"
+    assert "--pci-live detach" in refused.value.message
+    wishes = Wishes(pci_live=PciLive.DETACH)
+    three.conductor.context.stores.instances.set_wishes(web, wishes)
+    three.fleet.hold()
+    aborted = three.migrate("web1", host="h2")
+    three.wait_for_state(aborted.id, "running")
+    assert devices(three, "h1", web) == []
+    three.client.abort(AbortMigration(id=aborted.id, by="alice"))
+    assert three.wait(aborted.id).state == "cancelled"
+    assert devices(three, "h1", web) == ["shmem ring"]
+    three.fleet.release()
+    ended = three.wait(three.migrate("web1", host="h2").id)
+    assert (ended.state, ended.error) == ("completed", None)
+    assert devices(three, "h2", web) == ["shmem ring"]
+    assert claimed(three, "web1") == [("h2", {}, [])]

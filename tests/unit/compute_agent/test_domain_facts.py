@@ -57,7 +57,6 @@ def test_a_guest_of_emulated_devices_may_leave_and_may_have_no_cpu_element() -> 
         ("<hostdev mode='subsystem' type='usb'><alias name='hostdev0'/></hostdev>", "hostdev0"),
         ("<interface type='vdpa'><mac address='52:54:00:00:00:08'/></interface>", "52:54"),
         ("<filesystem type='mount'><target dir='share'/></filesystem>", "share"),
-        ("<shmem name='region'><model type='ivshmem-plain'/></shmem>", "region"),
         ("<disk type='nvme' device='disk'><source namespace='1'/></disk>", "NVMe"),
         ("<input type='evdev'><source dev='/dev/input/event1'/></input>", "input device"),
         ("<tpm model='tpm-tis'><backend type='passthrough'/></tpm>", "TPM"),

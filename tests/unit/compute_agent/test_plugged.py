@@ -6,15 +6,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from migrator.compute_agent.plugged import address_of, host_devices
+from migrator.compute_agent.plugged import name_of, removable
 from tests.unit.conductor.domain_xml.worked_example import golden
 
 
 def test_every_kind_of_device_is_found_by_its_address_on_the_host() -> None:
-    found = host_devices(golden("passthrough", "live").read_text())
+    found = removable(golden("passthrough", "live").read_text())
     mediated = "c2177883-f1bb-47f0-914d-32a22e3a8804"
     assert [*found] == ["0000:03:10.1", "0000:03:10.3", "0000:03:10.5", mediated]
-    assert all(address_of(device) == address for address, device in found.items())
+    assert all(name_of(device) == address for address, device in found.items())
     vf = ElementTree.fromstring(found["0000:03:10.1"])
     assert (vf.tag, vf.get("type")) == ("interface", "hostdev")
     mac, guest_side = vf.find("mac"), vf.find("address")
@@ -27,10 +27,10 @@ def test_every_kind_of_device_is_found_by_its_address_on_the_host() -> None:
 def test_an_alias_is_kept_only_where_a_person_chose_it(alias: str, kept: bool) -> None:
     address = "<source><address domain='0x0000' bus='0x01' slot='0x00' function='0x1'/></source>"
     device = f"<hostdev type='pci'>{address}<alias name='{alias}'/></hostdev>"
-    (found,) = host_devices(f"<domain><devices>{device}</devices></domain>").values()
+    (found,) = removable(f"<domain><devices>{device}</devices></domain>").values()
     assert ("alias" in found) == kept
 
 
 def test_what_is_no_device_of_a_host_has_no_address() -> None:
-    with pytest.raises(ValueError, match="no <source>"):
-        address_of("<interface type='network'/>")
+    with pytest.raises(ValueError, match="no device"):
+        name_of("<interface type='network'/>")
