@@ -21,6 +21,7 @@ from tests.nested.lab import Document, Host, Moving
 
 WITHIN_S = 120
 """Many times what is promised: how long it took is written down, not asserted."""
+GONE = "gone"
 NETWORK_NAMESPACES = Path("/run/netns")
 
 
@@ -104,7 +105,9 @@ class Watch:
         """Owner and claims are where the record says that it is, and `migrator-manage verify` agrees."""
         lab = self.moving.lab
         moved = view["switched_at"] is not None
-        shown = self._mine("instances", "name")[0]
+        shown = next(
+            each for each in self._mine("instances", "name") if each["status"] != GONE
+        )  # the guests of that name before it are remembered
         owner = view["destination"] if moved else view["source"] or shown["host"]
         if (shown["host"], shown["status"]) != (owner, "running"):
             yield f"{self.guest} is recorded {shown['status']} on {shown['host']}, not on {owner}"
