@@ -21,7 +21,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, literal, select, union_all
+from sqlalchemy import delete, literal, literal_column, select, union_all
 from sqlalchemy.engine import Connection as SqlConnection
 from taskflow import states
 from taskflow.persistence import base, models
@@ -47,6 +47,8 @@ _STORED = (
     "meta",
 )
 _WRITTEN = ("position", "name", "uuid", *_STORED)
+_NEW: dict[str, Any] = {name: literal_column(f"excluded.{name}") for name in _STORED}
+"""What was to be added, as both databases call it."""
 _UNKEPT_META = frozenset({"progress", "progress_details"})
 
 
@@ -168,9 +170,8 @@ class FlowConnection(base.Connection):  # type: ignore[misc]  # taskflow has no 
         ]
         add = self._database.insert(migration_steps)
         add = add.from_select(["migration_id", *_WRITTEN], union_all(*picked))
-        changes = {name: add.excluded[name] for name in _STORED}
         return add.on_conflict_do_update(
-            index_elements=["migration_id", "name"], set_=changes
+            index_elements=["migration_id", "name"], set_=_NEW
         ).returning(migration_steps.c.name)
 
     def clear_all(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, false, func, select, true, update
+from sqlalchemy import Select, and_, bindparam, case, false, func, select, true, update
 from sqlalchemy.engine import Connection
 
 from migrator.db.columns import database_now
@@ -31,6 +33,44 @@ _SPOKE = (
 )
 
 
+@dataclass(frozen=True)
+class _Queries:
+    """What is read, with every host's being alive worked out on the way."""
+
+    select: Select[Any]
+    by_name: Select[Any]
+    last_report: Select[Any]
+    marks: Select[Any]
+    fleet_mark: Select[Any]
+
+
+@functools.cache
+def _queries(silent_s: float) -> _Queries:
+    """Built once: every process of a simulated fleet has a store of its own."""
+    # As a subquery it is worked out once and not for every host.
+    since = select(database_now(-silent_s)).scalar_subquery()
+    heard = and_(hosts.c.why_down == "", hosts.c.seen_at > since)
+    # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
+    alive = case((heard, true()), else_=false())
+    everything = select(*hosts.columns, alive.label("alive"))
+    described = case((hosts.c.facts.is_not(None), true()), else_=false())
+    plain = [column for column in hosts.columns if column is not hosts.c.facts]
+    known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
+    grown = func.sum(hosts.c.revision), func.sum(hosts.c.claims_generation)
+    counted = select(func.count(), *grown).select_from(hosts).subquery("counted")
+    silent = select(hosts.c.name, hosts.c.why_down).where(alive.is_(false())).subquery("silent")
+    fleet = select(counted, silent).select_from(counted.outerjoin(silent, true()))
+    named = hosts.c.name == bindparam("wanted")
+    return _Queries(
+        select=everything,
+        by_name=everything.where(named),
+        # Facts are long, and heartbeats are many.
+        last_report=select(*plain, alive.label("alive"), described.label("described")).where(named),
+        marks=select(*known, alive).order_by(hosts.c.name),
+        fleet_mark=fleet.order_by(silent.c.name),
+    )
+
+
 class SqlHostStore:
     """:class:`migrator.conductor.ports.HostStore` in SQL.
 
@@ -39,27 +79,10 @@ class SqlHostStore:
 
     def __init__(self, database: Database, silent_s: float = SILENT_S) -> None:
         self._database = database
-        # As a subquery it is worked out once and not for every host.
-        since = select(database_now(-silent_s)).scalar_subquery()
-        heard = and_(hosts.c.why_down == "", hosts.c.seen_at > since)
-        # Anything else than a bare boolean would come back as 0 and 1 from SQLite.
-        alive = case((heard, true()), else_=false())
-        self._select = select(*hosts.columns, alive.label("alive"))
-        self._by_name = self._select.where(hosts.c.name == bindparam("wanted"))
-        described = case((hosts.c.facts.is_not(None), true()), else_=false())
-        plain = [column for column in hosts.columns if column is not hosts.c.facts]
-        # Facts are long, and heartbeats are many.
-        self._last_report = select(*plain, alive.label("alive"), described.label("described"))
-        known = hosts.c.name, hosts.c.revision, hosts.c.claims_generation, hosts.c.why_down
-        self._marks = select(*known, alive).order_by(hosts.c.name)
-        grown = func.sum(hosts.c.revision), func.sum(hosts.c.claims_generation)
-        counted = select(func.count(), *grown).select_from(hosts).subquery("counted")
-        silent = select(hosts.c.name, hosts.c.why_down).where(alive.is_(false())).subquery("silent")
-        self._fleet_mark = (
-            select(counted, silent)
-            .select_from(counted.outerjoin(silent, true()))
-            .order_by(silent.c.name)
-        )
+        queries = _queries(silent_s)
+        self._select, self._by_name = queries.select, queries.by_name
+        self._last_report = queries.last_report
+        self._marks, self._fleet_mark = queries.marks, queries.fleet_mark
 
     def register(self, name: str, addresses: HostAddresses) -> None:
         """Make the host known (enabled), or update its addresses."""
@@ -77,19 +100,18 @@ class SqlHostStore:
         why_down: str,
     ) -> LastReport | None:
         """Store that the agent spoke; how it was before, None for an unknown host."""
-        known = self._last_report.where(hosts.c.name == name)
         spoken = {
+            "wanted": name,
             "incarnation": incarnation,
             "agent_version": agent_version,
             "why_down": why_down,
-            "seen_at": database_now(),
         }
 
         def work(connection: Connection) -> LastReport | None:
-            before = connection.execute(known).first()
+            before = connection.execute(self._last_report, {"wanted": name}).first()
             if before is None:
                 return None
-            connection.execute(update(hosts).where(hosts.c.name == name).values(spoken))
+            connection.execute(_SPOKE, spoken)
             return last_report_from(before)
 
         return self._database.write(work) if storable(name) else None
