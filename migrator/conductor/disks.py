@@ -15,7 +15,7 @@ from migrator.storage.destination import (
     pools_to_check,
     volumes_to_look_for,
 )
-from migrator.storage.plan import DiskPlan, plan_disks
+from migrator.storage.plan import DiskPlan, in_the_room_left, plan_disks
 from migrator.storage.room import promised_bytes
 
 ABOUT_POOLS = frozenset({"pools", "volumes"})
@@ -95,8 +95,7 @@ def judge_disks(
     plan = plan_disks(case.facts.disks, storage, case.wishes)
     if plan.bytes_by_pool:
         # Others' copies count only against copies of its own.
-        storage = replace(storage, claimed=_claimed(context, case))
-        plan = plan_disks(case.facts.disks, storage, case.wishes)
+        plan = in_the_room_left(plan, replace(storage, claimed=_claimed(context, case)))
     missing = [
         each
         for each in about_pools

@@ -16,6 +16,7 @@ from migrator.model import (
     HostUse,
     Placement,
     PoolFacts,
+    Refusal,
     Wishes,
 )
 from migrator.scheduler.fit import Need, Overcommit, Room, Strategy, room, take
@@ -110,6 +111,8 @@ class WantedDisks:
     """Host -> pool -> bytes that other migrations will still fill."""
     classes: Mapping[str, str] = field(default_factory=dict)
     overcommit: float = 1.0
+    judged: dict[str, tuple[Refusal, ...]] = field(default_factory=dict, compare=False, repr=False)
+    """Host -> what its plan refuses, from one filter for the next one: a plan is made once."""
 
 
 @dataclass(frozen=True)

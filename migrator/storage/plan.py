@@ -31,6 +31,9 @@ SAFE_CACHES = frozenset({"none", "directsync"})
 reads what the guest wrote. libvirt holds the same two safe. A copied disk is read by its own QEMU."""
 
 
+FULL = "pool.full"
+
+
 @dataclass(frozen=True)
 class DiskPlan:
     """The verdict over all disks; pools and volumes are what the destination must have already."""
@@ -72,6 +75,13 @@ def plan_disks(
         volumes=volumes,
         moves=moves,
     )
+
+
+def in_the_room_left(plan: DiskPlan, there: DestinationStorage) -> DiskPlan:
+    """The same plan, its copies judged once more by the room in ``there``: nothing else of it depends on
+    that."""
+    others = [each for each in plan.refusals if each.code != FULL]
+    return replace(plan, refusals=(*others, *_too_full(plan.moves, there)))
 
 
 def _shared_volumes(moves: Sequence[DiskMove]) -> Iterator[Volume]:
@@ -208,7 +218,7 @@ def _too_full(moves: Sequence[DiskMove], there: DestinationStorage) -> Iterator[
             )
             yield Refusal(
                 FILTER,
-                "pool.full",
+                FULL,
                 f"pool {name} of the destination has {max(free, 0)} bytes for new disks, and {targets} "
                 f"would need {needed}; free some, or choose another pool with --map-disk",
                 {"pool": name, "needed": needed, "free": max(free, 0)},

@@ -10,22 +10,27 @@ from __future__ import annotations
 from migrator.model import Refusal
 from migrator.scheduler.snapshot import Candidate, Wanted, WantedDisks
 from migrator.storage.destination import DestinationStorage
-from migrator.storage.plan import plan_disks
+from migrator.storage.plan import FULL, plan_disks
 
-FULL = "pool.full"
 UNCERTAIN = frozenset({"disk.cache_unsafe", "disk.backing_missing"})
 """Codes that hold of disks in shared pools only."""
 
 
 def pools(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     """Refuse a host without a pool that a disk needs, or with one that cannot take it."""
-    found = [one for one in _certain(candidate, wanted) if one.code != FULL]
+    certain = _certain(candidate, wanted)
+    if wanted.disks is not None:
+        wanted.disks.judged[candidate.host.name] = certain
+    found = [one for one in certain if one.code != FULL]
     return _one("pools", candidate.host.name, found)
 
 
 def pool_bytes(candidate: Candidate, wanted: Wanted) -> Refusal | None:
     """Refuse a host whose pools have less free, claims taken off, than the copies need."""
-    found = [one for one in _certain(candidate, wanted) if one.code == FULL]
+    certain = None if wanted.disks is None else wanted.disks.judged.pop(candidate.host.name, None)
+    if certain is None:
+        certain = _certain(candidate, wanted)
+    found = [one for one in certain if one.code == FULL]
     return _one("pool_bytes", candidate.host.name, found)
 
 

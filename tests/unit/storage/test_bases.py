@@ -14,7 +14,6 @@ from migrator.model import (
     DiskFormat,
     DiskLayer,
     DiskMode,
-    PoolFacts,
     RangeDigest,
     VolumeDigest,
     VolumeRef,
@@ -24,15 +23,7 @@ from migrator.storage.content import content_digest
 from migrator.storage.destination import DestinationStorage, DiskWishes, volumes_to_look_for
 from migrator.storage.plan import DiskPlan, plan_disks
 from migrator.storage.tell import move_view, planned_bases, planned_volumes, told_move
-
-GIB = 1024**3
-BOTH = (DiskFormat.RAW, DiskFormat.QCOW2)
-
-
-def a_pool(name: str, formats: Any = BOTH, path: str | None = "") -> PoolFacts:
-    where = f"/srv/{name}" if path == "" else path
-    return PoolFacts(name, "dir", "", where, None, 200 * GIB, 0, 100 * GIB, formats)
-
+from tests.unit.storage.pools import GIB, a_pool
 
 THERE = DestinationStorage(
     pools={name: a_pool(name) for name in ("shared", "local", "images")}, shared=("shared",)
@@ -129,7 +120,7 @@ def test_two_bases_that_would_have_one_name_are_refused() -> None:
     [
         (with_(BASE, pool=None, volume=None), THERE, "in no storage pool"),
         (with_(BASE, length=None), THERE, "size its host cannot tell"),
-        (BASE, with_(THERE, pools={"images": a_pool("images", ())}), "cannot take"),
+        (BASE, with_(THERE, pools={"images": a_pool("images", formats=())}), "cannot take"),
         (BASE, with_(THERE, pools={"images": a_pool("images", path=None)}), "cannot take"),
     ],
 )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from migrator.errors import CODES
 from migrator.messages import DiskFacts
-from migrator.model import DiskFormat, DiskLayer, DiskMode, PoolFacts, Refusal
+from migrator.model import DiskFormat, DiskLayer, DiskMode, Refusal
 from migrator.storage.copying import LARGEST_DISK
 from migrator.storage.destination import (
     DestinationStorage,
@@ -21,18 +21,9 @@ from migrator.storage.destination import (
     pools_to_check,
     volumes_to_look_for,
 )
-from migrator.storage.plan import DiskPlan, plan_disks
+from migrator.storage.plan import DiskPlan, in_the_room_left, plan_disks
 from migrator.storage.tell import move_view, planned_volumes, told_move
-
-GIB = 1024**3
-BOTH = (DiskFormat.RAW, DiskFormat.QCOW2)
-
-
-def a_pool(
-    name: str, available: int = 100 * GIB, formats: Any = BOTH, kind: str = "dir"
-) -> PoolFacts:
-    return PoolFacts(name, kind, "", None, None, 200 * GIB, 0, available, formats)
-
+from tests.unit.storage.pools import GIB, a_pool
 
 THERE = DestinationStorage(
     pools={name: a_pool(name) for name in ("shared", "iso", "local", "fast")},
@@ -396,3 +387,10 @@ def test_without_refusals_every_writable_disk_is_copied_or_shared_and_written_th
             assert move.mode is DiskMode.SHARED
             assert planned.needs_unsafe
             assert read_only or cache in ("none", "directsync") or kind == "network"
+
+
+@pytest.mark.parametrize("claimed", [0, 6 * GIB, 20 * GIB])
+def test_judged_by_the_room_left_a_plan_is_what_it_would_have_been(claimed: int) -> None:
+    there = with_(THERE, pools={"local": a_pool("local", 15 * GIB)})
+    less = with_(there, claimed={"local": claimed})
+    assert in_the_room_left(plan_disks([LOCAL], there), less) == plan_disks([LOCAL], less)
