@@ -40,10 +40,12 @@ class Ours:
 
     poll_s = 0.5
 
-    def __init__(self, scenario: Scenario, profile: Profile) -> None:
+    def __init__(self, scenario: Scenario, profile: Profile, measured: bool = True) -> None:
         self._scenario = scenario
         own = dataclasses.replace(profile, max_downtime_ms=scenario.budget_ms)
-        self._policy = TransferPolicy(own, postcopy=own.allow_postcopy)
+        self._policy = TransferPolicy(
+            own, postcopy=own.allow_postcopy, dirty=scenario.measured() if measured else None
+        )
         self._known = Known()
 
     def look(self, sample: Sample, transfer: Transfer) -> None:
@@ -83,6 +85,10 @@ def strict(scenario: Scenario) -> Policy:
 
 def guaranteed(scenario: Scenario) -> Policy:
     return Ours(scenario, GUARANTEED)
+
+
+def unmeasured(scenario: Scenario) -> Policy:
+    return Ours(scenario, GUARANTEED, measured=False)
 
 
 class Nova:
@@ -199,6 +205,7 @@ class KubevirtStall:
 POLICIES: dict[str, Maker] = {
     "migrator strict": strict,
     "migrator guaranteed": guaranteed,
+    "migrator, unmeasured guest": unmeasured,
     "Nova, abort": lambda scenario: Nova(scenario, False),
     "Nova, post-copy": lambda scenario: Nova(scenario, True),
     "oVirt minimal downtime": lambda scenario: Ovirt(scenario, "abort"),

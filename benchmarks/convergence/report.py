@@ -83,7 +83,7 @@ def promises(strict: Column, guaranteed: Column, rivals: Sequence[Column]) -> li
     all_done = all(each.converged == each.convergent for each in (strict, guaranteed))
     p90, most = share(strict.ratios, 0.9), max(strict.ratios)
     decided = max(*strict.decided, *guaranteed.decided)
-    sent = share([*strict.sent, *guaranteed.sent], 0.9)
+    sent = max(*strict.sent, *guaranteed.sent)
     freeze = max(strict.downtime_ms, guaranteed.downtime_ms)
     behind = [
         behind_on(rival, ours) for rival, ours in zip(rivals, (strict, guaranteed), strict=True)
@@ -93,7 +93,7 @@ def promises(strict: Column, guaranteed: Column, rivals: Sequence[Column]) -> li
         Row("convergent: time/oracle p90", f"{p90:.3f}", "<= 1.02", p90 <= 1.02),
         Row("convergent: time/oracle max", f"{most:.2f}", "<= 1.5", most <= 1.5),
         Row("other: time to the end / oracle max", f"{decided:.2f}", "<= 1.5", decided <= 1.5),
-        Row("other: bytes sent / RAM p90", f"{sent:.2f}", "<= 1.7", sent <= 1.7),
+        Row("other: bytes sent / RAM max", f"{sent:.2f}", "<= 1.7", sent <= 1.7),
         Row("longest freeze", f"{freeze:.0f} ms", "<= 500 ms", freeze <= 500),
         Row(
             "KubeVirt's stall detector is behind on",

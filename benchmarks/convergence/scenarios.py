@@ -6,6 +6,11 @@ import math
 import random
 from dataclasses import dataclass
 
+from migrator.model import DirtyRate
+
+MEASURED_S = 1.0
+SAMPLING = 0.05
+"""By so much a measurement that samples pages is off."""
 GB = 1e9
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 """GB of memory."""
@@ -59,6 +64,13 @@ class Scenario:
     @property
     def first_pass_s(self) -> float:
         return self.memory / self.link
+
+    def measured(self) -> DirtyRate:
+        """What libvirt would have found just before the move, sampling pages for a second."""
+        written = self.writing.between(-MEASURED_S, 0.0)
+        dirtied = self.working_set * -math.expm1(-written / self.working_set)
+        off = random.Random(self.name).uniform(1 - SAMPLING, 1 + SAMPLING)
+        return DirtyRate(MEASURED_S, int(dirtied * off))
 
 
 def scenarios(seed: int, count: int) -> list[Scenario]:

@@ -50,6 +50,10 @@ class DirtyRate:
     dirtied: int
 
 
+MEASURED_S = 1
+"""How long libvirt looks for a guest's dirty rate: enough for a forecast, short enough to wait for."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What is expected of a move; kept beside what it came to."""

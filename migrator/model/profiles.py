@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from migrator.model.methods import DirtyRate
+
 GIB = 1 << 30
 
 
@@ -78,3 +80,5 @@ class TransferPolicy:
     """Time towards the deadline that earlier attempts took."""
     link_mib_s: float | None = None
     """Bandwidth the hosts had in earlier transfers."""
+    dirty: DirtyRate | None = None
+    """How fast the guest wrote before it moved, where that was measured."""

@@ -21,15 +21,26 @@ from migrator.compute_agent.monitor.actions import (
     Restart,
     SetDowntime,
     SetSpeed,
-    StartPostcopy,
-    Suspend,
     Wait,
 )
-from migrator.compute_agent.monitor.asks import Asks, ForceMethod
+from migrator.compute_agent.monitor.asks import Asks
 from migrator.compute_agent.monitor.judging import Case
 from migrator.compute_agent.monitor.known import Known, Reading, key_of, learn, observe
+from migrator.compute_agent.monitor.patience import (
+    MOSTLY_AGAIN,
+    expected_next,
+    patient,
+    too_long,
+)
 from migrator.compute_agent.monitor.phases import Stage, phase_of
-from migrator.compute_agent.monitor.predict import Pass, fit
+from migrator.compute_agent.monitor.ways import (
+    allowed,
+    asked_for,
+    end,
+    permitted,
+    postcopy,
+    untried,
+)
 from migrator.model import OnDeadline, TransferPolicy
 
 __all__ = ["Known", "Reading", "decide", "learn", "observe", "phase_of"]
@@ -42,19 +53,12 @@ NO_PROGRESS_S = 40.0
 better off than one that is left alone."""
 SWITCH_S = 60.0
 """A way to the end that libvirt agreed to has shown by then, or the next one is tried."""
-PATIENCE = 0.46
-"""Share of the first pass's time that pre-copy gets to show a guest that is calm now and then."""
 CHEAP = 0.005
 """An iteration that takes a smaller share of the time so far is worth a shorter freeze."""
 WORTH = 0.5
 """It must at least halve what is left."""
-CEILING_MS = 2_000_000
-"""The longest freeze QEMU can be told to allow."""
 MOST_THROTTLE = 99
 """Per cent; QEMU goes no further."""
-MOSTLY_AGAIN = 0.43
-"""Share of the memory. A guest that has rewritten more by the end of the first pass hardly ever becomes
-calm enough, and finding out costs as much again."""
 THROTTLE_FLAG = "auto_converge"
 SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 
@@ -131,7 +135,7 @@ def _under_way(case: Case) -> Action | None:
         return Wait("frozen_until_the_switch")
     if case.at - at < SWITCH_S:
         return Wait("switch_under_way")
-    return _end(case, _untried(case), "no_effect") or Wait("nothing_left_to_try")
+    return end(case, untried(case), "no_effect") or Wait("nothing_left_to_try")
 
 
 def _mirror_lags(case: Case) -> Action | None:
@@ -145,7 +149,7 @@ def _mirror_lags(case: Case) -> Action | None:
         return None
     if SYNCHRONOUS_FLAG not in policy.restart_with or case.known.restarted:
         return None
-    return _allowed(case, Restart((SYNCHRONOUS_FLAG,), "mirror_lags", case.known.mirror.facts))
+    return allowed(case, Restart((SYNCHRONOUS_FLAG,), "mirror_lags", case.known.mirror.facts))
 
 
 def _forced(case: Case) -> Action | None:
@@ -158,8 +162,8 @@ def _forced(case: Case) -> Action | None:
         return Wait("switching")
     if not case.flows:
         return Wait("link_too_slow_to_force", case.facts)
-    ways: Sequence[Action] = _WAYS[method](case)
-    return _end(case, ways, "force_asked")
+    ways: Sequence[Action] = asked_for(case, method)
+    return end(case, ways, "force_asked")
 
 
 def _deadline(case: Case) -> Action | None:
@@ -170,17 +174,17 @@ def _deadline(case: Case) -> Action | None:
         case OnDeadline.CONTINUE:
             return None
         case OnDeadline.ABORT:
-            return _abort(case, "deadline")
+            return Abort("deadline", case.facts)
     if case.stage is Stage.SWITCHOVER:
         return Wait("switching")
-    ways = _permitted(case)
+    ways = permitted(case)
     if not ways:
-        return _abort(case, "deadline")
+        return Abort("deadline", case.facts)
     if case.stage in (Stage.DISK, Stage.FIRST_PASS):
         return Wait("deadline_deferred")
     if not case.flows:
         return Wait("link_too_slow_to_force", case.facts)
-    return _end(case, ways, "deadline") or _abort(case, "deadline")
+    return end(case, ways, "deadline") or Abort("deadline", case.facts)
 
 
 def _early(case: Case) -> Action | None:
@@ -208,11 +212,11 @@ def _low_enough(case: Case) -> Action | None:
         return Wait("in_iteration")
     took = known.left / known.bandwidth
     since = case.at - (known.memory_at or case.at)
-    if took < CHEAP * since and _next(case, took) < WORTH * known.left:
+    if took < CHEAP * since and expected_next(case, took) < WORTH * known.left:
         return Wait("shrinking", case.facts)
     again = known.downtime_ms is not None and known.left_before <= case.target
     ms = case.most_ms if again else min(case.most_ms, int(case.freeze_ms(known.left) * 1.5) + 20)
-    return _allowed(case, SetDowntime(max(ms, known.downtime_ms or 0), "low_enough", case.facts))
+    return allowed(case, SetDowntime(max(ms, known.downtime_ms or 0), "low_enough", case.facts))
 
 
 def _converging(case: Case) -> Action | None:
@@ -223,18 +227,21 @@ def _converging(case: Case) -> Action | None:
     look = _look(case)
     if look is not None:
         return look
+    rewritten = _rewritten(case)
+    if rewritten is not None:
+        return rewritten
     if ahead is None:
-        return _rewritten(case) or Wait("too_early_to_tell", case.facts)
+        return Wait("too_early_to_tell", case.facts)
     late = case.left_s is not None and ahead.seconds > case.left_s
-    believed = ahead.reaches and not case.disappointed
+    believed = ahead.reaches and not case.disappointed and not too_long(case, ahead.seconds)
     if believed and not late:
         return Wait("converging", case.facts)
-    if believed and not _permitted(case):
+    if believed and not permitted(case):
         return Wait("late_but_converging", case.facts)
-    if case.was_hopeful and case.shrinks:
+    if case.was_hopeful and case.shrinks and (patient(case) or case.reaches_on_average):
         # Bursts look like the end of all hope while they last.
         return Wait("still_shrinking", case.facts)
-    return Wait("may_be_calm_soon", case.facts) if _patient(case) else None
+    return Wait("may_be_calm_soon", case.facts) if patient(case) else None
 
 
 def _rewritten(case: Case) -> Action | None:
@@ -243,9 +250,9 @@ def _rewritten(case: Case) -> Action | None:
     assert policy is not None
     if not (policy.profile.allow_postcopy and case.flows):
         return None
-    if known.first_pass_ended_at is None or known.left <= MOSTLY_AGAIN * case.job.memory_total:
+    if len(known.passes) != 1 or known.left <= MOSTLY_AGAIN * case.job.memory_total:
         return None
-    return _end(case, _postcopy(case), "not_converging")
+    return end(case, postcopy(case), "not_converging")
 
 
 def _look(case: Case) -> Action | None:
@@ -259,14 +266,14 @@ def _look(case: Case) -> Action | None:
     if abs(ms - (known.downtime_ms or 0)) < case.low_ms:
         return None
     rule = "look_early" if ms > case.low_ms else "missed"
-    return _allowed(case, SetDowntime(ms, rule, case.facts))
+    return allowed(case, SetDowntime(ms, rule, case.facts))
 
 
 def _throttled(case: Case) -> Action | None:
     """The guest is being slowed down, there being no quicker way: that takes its iterations to show."""
     policy = case.policy
     assert policy is not None
-    if _permitted(case) or not (policy.throttle and policy.profile.allow_throttle):
+    if permitted(case) or not (policy.throttle and policy.profile.allow_throttle):
         return None
     return Wait("throttling", case.facts) if case.job.throttle < MOST_THROTTLE else None
 
@@ -277,11 +284,11 @@ def _not_converging(case: Case) -> Action | None:
     assert policy is not None
     if not case.flows:
         return Wait("link_too_slow_to_force", case.facts)
-    action = _end(case, _permitted(case), "not_converging")
+    action = end(case, permitted(case), "not_converging")
     if action is not None:
         return action
     throttle = THROTTLE_FLAG in policy.restart_with and policy.profile.allow_throttle
-    again = _allowed(case, Restart((THROTTLE_FLAG,), "not_converging", case.facts))
+    again = allowed(case, Restart((THROTTLE_FLAG,), "not_converging", case.facts))
     if throttle and not case.known.restarted and again is not None:
         return again
     if policy.profile.on_deadline is OnDeadline.CONTINUE:
@@ -305,97 +312,3 @@ RULES: tuple[Callable[[Case], Action | None], ...] = (
     _throttled,
     _not_converging,
 )
-
-
-# -- ways to the end
-
-
-def _postcopy(case: Case) -> list[Action]:
-    possible = case.policy is None or case.policy.postcopy
-    return [StartPostcopy("")] if possible else []
-
-
-def _downtime(case: Case) -> list[Action]:
-    return [SetDowntime(CEILING_MS, "", beyond=True)]
-
-
-def _pause(case: Case) -> list[Action]:
-    return [Suspend(""), *_downtime(case)]
-
-
-_WAYS: dict[ForceMethod, Callable[[Case], list[Action]]] = {
-    ForceMethod.AUTO: lambda case: [*_postcopy(case), *_pause(case)],
-    ForceMethod.POSTCOPY: _postcopy,
-    ForceMethod.DOWNTIME: _downtime,
-    ForceMethod.PAUSE: _pause,
-}
-
-
-def _permitted(case: Case) -> list[Action]:
-    """What the profile tolerates beyond pre-copy within the budget, the least disturbing first."""
-    assert case.policy is not None
-    profile = case.policy.profile
-    postcopy = _postcopy(case) if profile.allow_postcopy else []
-    return [*postcopy, *(_pause(case) if profile.allow_pause else [])]
-
-
-def _untried(case: Case) -> Sequence[Action]:
-    if case.asks.force is not None:
-        return _WAYS[case.asks.force](case)
-    return _permitted(case) if case.policy is not None else []
-
-
-def _end(case: Case, ways: Sequence[Action], rule: str) -> Action | None:
-    """The first that was neither refused nor tried."""
-    for way in ways:
-        tried = case.known.step_at(way.name) is not None
-        if tried or key_of(way) in case.known.refused:
-            continue
-        match way:
-            case StartPostcopy():
-                return StartPostcopy(rule, case.facts)
-            case Suspend():
-                return Suspend(rule, case.facts)
-            case SetDowntime():
-                return SetDowntime(way.ms, rule, case.facts, beyond=True)
-    return None
-
-
-def _abort(case: Case, rule: str) -> Action:
-    return Abort(rule, case.facts)
-
-
-# -- estimates
-
-
-def _allowed(case: Case, action: Action) -> Action | None:
-    """Unless libvirt has refused it, or it is so already."""
-    so = isinstance(action, SetDowntime) and action.ms == case.known.downtime_ms
-    return None if so or key_of(action) in case.known.refused else action
-
-
-def _next(case: Case, took: float) -> float:
-    """What an iteration of ``took`` seconds is expected to leave."""
-    known = case.known
-    unsent = min(known.unsent(known.bandwidth), known.left)
-    took -= unsent / known.bandwidth
-    guest = fit(known.passes, case.job.memory_total)
-    if guest is not None:
-        return unsent + guest.dirties(took)
-    return unsent + _proportional(known.passes, took)
-
-
-def _proportional(passes: Sequence[Pass], took: float) -> float:
-    if not passes:
-        return float("inf")
-    last = passes[-1]
-    return last.dirtied * min(1.0, took / last.seconds) if last.seconds > 0 else float("inf")
-
-
-def _patient(case: Case) -> bool:
-    """Another iteration still fits into the time a guest is given to become calm."""
-    known = case.known
-    if known.first_pass_ended_at is None or known.bandwidth <= 0:
-        return True
-    until = known.first_pass_ended_at + PATIENCE * known.first_pass_s
-    return case.at + known.left / known.bandwidth <= until

@@ -15,9 +15,12 @@ from migrator.compute_agent.monitor.known import Known, Reading
 from migrator.compute_agent.monitor.phases import Stage, stage_of
 from migrator.compute_agent.monitor.predict import (
     Copying,
+    Guest,
     Outlook,
     Pass,
+    average,
     early_look,
+    explained,
     fit,
     outlook,
     slowest,
@@ -31,11 +34,15 @@ budget is kept for it."""
 DEAD_SHARE = 0.01
 """A link at less than this share of what it could do does not carry a switch."""
 ROOM = 0.99
-"""Share of the budget that is aimed at: more is dirtied until QEMU has been told."""
+"""Share of the budget that is aimed at."""
+TOLD_S = 0.01
+"""From the beginning of an iteration until QEMU has been told what follows from it."""
 SURE = 0.98
 """Share of that which an early look is aimed at: it rests on a prediction."""
 CLEAR = 1.2
 """Times the target; more than that cannot be all that a guest writes to if it is to reach it."""
+NEAR = 1.2
+"""Times the target; with no more left, what the newest iteration alone shows is believed."""
 LATE = 1.25
 """Times what it was expected to take."""
 LAPSES = 3
@@ -83,11 +90,12 @@ class Case:
         """With this little allowed, every iteration sends nearly all of what was dirty."""
         return max(1, self.most_ms // 16)
 
-    @property
+    @cached_property
     def target(self) -> float:
         """Bytes that the present bandwidth sends within the budget, with room for what is dirtied until
         QEMU has been told."""
-        return self.known.bandwidth * self.most_ms * ROOM / 1000
+        meanwhile = 0.0 if self.guest is None else self.guest.rate * TOLD_S
+        return self.known.bandwidth * self.most_ms * ROOM / 1000 - meanwhile
 
     @property
     def flows(self) -> bool:
@@ -104,26 +112,46 @@ class Case:
         return before > 0 and abs(known.bandwidth / before - 1) > CHANGED_SHARE
 
     @cached_property
+    def passes(self) -> Sequence[Pass]:
+        """What is known of how the guest writes: from this transfer and, while that has shown little,
+        from before it."""
+        passes, policy = self.known.passes, self.policy
+        if policy is None or policy.dirty is None or len(passes) != 1 or self.known.throttle:
+            return passes
+        return (Pass(policy.dirty.seconds, policy.dirty.dirtied), *passes)
+
+    @cached_property
+    def guest(self) -> Guest | None:
+        """How it writes; None while too little is known."""
+        return fit(self.passes, self.job.memory_total)
+
+    @cached_property
     def outlook(self) -> Outlook | None:
         """Where pre-copy leads from the beginning of this iteration; None while too little is known."""
-        return self._outlook(self.known.passes, self.known.left)
+        return self._outlook(self.guest, self.known.left)
 
     @property
     def early_look(self) -> float:
         """Bytes that may stay unsent in this iteration if it is to be the last; 0 when it is not."""
         known = self.known
-        guest = fit(known.passes, self.job.memory_total)
-        if len(known.passes) == 1 and known.left > CLEAR * self.target:
+        guest = self.guest
+        if len(self.passes) == 1 and known.left > CLEAR * self.target:
             # Looking too early costs less than sending what need not be sent; only where all that the
             # guest writes to may be little enough does it take a whole iteration to find out.
             guest = slowest(known.passes[0], self.job.memory_total)
         if guest is None or known.bandwidth <= 0:
             return 0.0
-        return early_look(guest, known.left, known.bandwidth, self.target * SURE)
+        guests = [guest]
+        last = known.passes[-1] if len(known.passes) > 1 else None
+        near = known.left <= NEAR * self.target
+        if last is not None and near and 0 < last.dirtied < guest.working_set and last.seconds > 0:
+            # It may be calm now: that a look finds out at once, and hardly costs a thing.
+            guests.append(explained([last], guest.working_set))
+        target = self.target * SURE
+        return max(early_look(each, known.left, known.bandwidth, target) for each in guests)
 
-    def _outlook(self, passes: Sequence[Pass], left: float) -> Outlook | None:
+    def _outlook(self, guest: Guest | None, left: float) -> Outlook | None:
         bandwidth = self.known.bandwidth
-        guest = fit(passes, self.job.memory_total)
         if guest is None or bandwidth <= 0:
             return None
         copying = Copying(bandwidth, self.known.unsent(bandwidth))
@@ -132,11 +160,11 @@ class Case:
     @cached_property
     def _promises(self) -> Sequence[tuple[float, Outlook]]:
         """(seconds ago, outlook) at the beginnings of earlier iterations, the oldest first."""
-        passes = self.known.passes
+        passes, memory = self.known.passes, self.job.memory_total
         looks = [
             (
                 self.at - self.known.iteration_at + sum(each.seconds for each in passes[count:]),
-                self._outlook(passes[:count], passes[count - 1].dirtied),
+                self._outlook(fit(passes[:count], memory), passes[count - 1].dirtied),
             )
             for count in range(2, len(passes))
         ]
@@ -147,6 +175,12 @@ class Case:
         """At the beginning of many earlier iterations pre-copy would have led to the goal."""
         hopes = sum(each.reaches for _, each in self._promises)
         return hopes * 3 >= max(1, len(self._promises))
+
+    @property
+    def reaches_on_average(self) -> bool:
+        """Pre-copy would lead to the goal if the guest wrote all the time as it has on average."""
+        ahead = self._outlook(average(self.passes, self.job.memory_total), self.known.left)
+        return ahead is not None and ahead.reaches
 
     @property
     def disappointed(self) -> bool:

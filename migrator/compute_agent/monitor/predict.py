@@ -54,13 +54,18 @@ class Outlook:
 
 def fit(passes: Sequence[Pass], memory: int) -> Guest | None:
     """The guest that explains the passes best; None with fewer than two that dirtied anything."""
-    told = [each for each in _telling(passes) if each.dirtied > 0 and each.seconds > 0]
+    return average(_telling(passes), memory)
+
+
+def average(passes: Sequence[Pass], memory: int) -> Guest | None:
+    """The same of all of them."""
+    told = [each for each in passes if each.dirtied > 0 and each.seconds > 0]
     if len(told) < 2:
         return None
     least = max(each.dirtied for each in told) * 1.001
     most = max(float(memory), least * 1.01)
     step = (most / least) ** (1 / STEPS)
-    guests = [_explained(told, least * step**number) for number in range(STEPS + 1)]
+    guests = [explained(told, least * step**number) for number in range(STEPS + 1)]
     return min(guests, key=lambda guest: error(guest, told))
 
 
@@ -75,10 +80,11 @@ def slowest(only: Pass, memory: int) -> Guest | None:
     """The one that writes least of all who explain a single pass: it writes all over its memory."""
     if not 0 < only.dirtied < memory or only.seconds <= 0:
         return None
-    return _explained([only], float(memory))
+    return explained([only], float(memory))
 
 
-def _explained(passes: Sequence[Pass], working_set: float) -> Guest:
+def explained(passes: Sequence[Pass], working_set: float) -> Guest:
+    """The guest with this working set that explains the passes best; each dirtied less than it."""
     rates = [
         -working_set / each.seconds * math.log1p(-each.dirtied / working_set) for each in passes
     ]

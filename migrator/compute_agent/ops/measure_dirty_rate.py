@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
 from migrator.messages import DirtyRateMeasured, InstanceRef
-from migrator.model import DirtyRate, DomainState
-
-SECONDS = 1
-"""Long enough for a forecast, short enough to wait for."""
+from migrator.model import MEASURED_S, DirtyRate, DomainState
 
 
 def run(host: AgentContext, request: InstanceRef) -> DirtyRateMeasured:
@@ -15,7 +12,7 @@ def run(host: AgentContext, request: InstanceRef) -> DirtyRateMeasured:
     view = host.hypervisor.view(request.instance_id)
     if view.state not in (DomainState.RUNNING, DomainState.BLOCKED) or view.job is not None:
         return DirtyRateMeasured()
-    rate = host.hypervisor.measure_dirty_rate(request.instance_id, SECONDS)
+    rate = host.hypervisor.measure_dirty_rate(request.instance_id, MEASURED_S)
     if rate is None:
         return DirtyRateMeasured()
-    return DirtyRateMeasured(rate=DirtyRate(float(SECONDS), rate * SECONDS))
+    return DirtyRateMeasured(rate=DirtyRate(float(MEASURED_S), rate * MEASURED_S))

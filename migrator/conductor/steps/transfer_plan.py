@@ -19,7 +19,9 @@ from migrator.conductor.transfer_plan import (
     start_flags,
 )
 from migrator.messages import DestinationPrepared, SourceFacts, TransferPlan
-from migrator.model import Means, TransferPolicy, Tuning
+from migrator.model import MEASURED_S, DirtyRate, Forecast, Means, TransferPolicy, Tuning
+
+MIB = 1 << 20
 
 
 def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferPlan:
@@ -64,7 +66,15 @@ def policy_of(run: Run) -> TransferPolicy | None:
         throttle=THROTTLE_FLAG in given,
         restart_with=() if restarted else more,
         spent_s=spent.total_seconds() if restarted else 0.0,
+        dirty=_measured(migration.forecast),
     )
+
+
+def _measured(expected: Forecast | None) -> DirtyRate | None:
+    """What the forecast knew of the guest: with it one pass over the memory tells how it writes."""
+    if expected is None or expected.dirty_mib_s is None:
+        return None
+    return DirtyRate(float(MEASURED_S), int(expected.dirty_mib_s * MEASURED_S * MIB))
 
 
 def _disks(run: Run, placed: Placed) -> DiskCopy:
