@@ -23,15 +23,16 @@ from migrator.conductor.rpcapi import ConductorClient
 from migrator.db import schema
 from migrator.db.engine import Database
 from migrator.db.stores import Patience, open_stores
-from migrator.errors import Transient
+from migrator.errors import MigratorError, Transient
 from migrator.messages import Migrate
 from migrator.model import Migration
 
 FLEETS = 2
 PATIENCE_S = 1800.0
 ASKERS = 8
-TRIES = 5
+TRIES = 10
 """Of asking, where the machine is too busy to answer in time."""
+TOO_BUSY = frozenset({"host.agent_down"})
 
 
 class Bench:
@@ -70,8 +71,8 @@ class Bench:
             for left in reversed(range(TRIES)):
                 try:
                     self._client.migrate(wanted)
-                except Transient:
-                    if not left:
+                except MigratorError as error:
+                    if not left or not (isinstance(error, Transient) or error.code in TOO_BUSY):
                         raise
                 else:
                     return

@@ -70,7 +70,8 @@ class Conductor:
         self._workers = [
             spawn("dispatcher", self._dispatcher.run),
             spawn("todos", self._todos.run),
-            spawn("settling", self._settling.run),
+            spawn("sweep", self._settling.run),
+            spawn("settling", self._settling.follow),
         ]
 
     def describe(self) -> list[str]:

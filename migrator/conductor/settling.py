@@ -25,6 +25,8 @@ SWEEP_S = 60.0
 """Between two looks for instances that were not settled: what they repair is rare."""
 AGAIN_S = 1.0
 """After one that failed."""
+IDLE_S = 3600.0
+"""Until the next inventory that changes something; any long wait would do."""
 
 ASK_AGAIN = frozenset({str(InstanceStatus.SPLIT_BRAIN), str(InstanceStatus.GONE)})
 """What is not believed at first hearing."""
@@ -37,18 +39,30 @@ class Settling:
         self._context = context
         self._lock = context.concurrency.lock()
         self._sweep = context.concurrency.inbox()
+        self._changed = context.concurrency.inbox()
         self._records = DiskRecords(context)
         self._stopped = False
 
     def take_inventory(self, host: str, domains: Sequence[DomainSummary], heard: Heard) -> None:
-        """All that ``host`` has, and what follows from it.
+        """All that ``host`` has; what follows from it is left to :meth:`follow`.
 
         :raises Refused: ``report.stale``."""
         with self._lock:
             changed = self._context.stores.instances.record_sightings(host, domains, heard)
-        for instance_id in changed:
-            # One that cannot be settled now must not keep the others from it.
-            self.settle_quietly(instance_id)
+        self._changed.put(frozenset(changed))
+
+    def follow(self) -> None:
+        """Settle what inventories have changed, beside those who report them: an agent that had to wait
+        for fifty guests would have given up by then, and sent them all again."""
+        while not self._stopped:
+            changed: set[str] = set()
+            item = self._changed.get(IDLE_S)
+            while isinstance(item, frozenset):
+                changed |= item
+                item = self._changed.get(0.0)
+            for instance_id in sorted(changed):
+                # One that cannot be settled now must not keep the others from it.
+                self.settle_quietly(instance_id)
 
     def settle(self, instance_id: str) -> None:
         """Bring an instance's row in line with what its hosts say, unless a migration moves it.
@@ -143,6 +157,7 @@ class Settling:
     def stop(self) -> None:
         self._stopped = True
         self._sweep.put("stop")
+        self._changed.put("stop")
 
     def _settle_all(self) -> None:
         claim_keeping.sweep(self._context)

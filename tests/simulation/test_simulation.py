@@ -97,8 +97,8 @@ def struck(family: str, kind: str, trigger: Trigger) -> Report:
 
 
 def test_a_loss_that_is_seen_before_anybody_heard_of_the_split_ends_the_migration() -> None:
-    told_of_the_split = Trigger("h1", "call transfer_action", 2)
-    report = struck("postcopy", "guest_crashes", told_of_the_split)
+    before_a_word_of_it = Trigger("h1", "call domain_event", 1)
+    report = struck("postcopy", "guest_crashes", before_a_word_of_it)
     assert (report.ends, report.violations) == (["lost"], []), report
 
 
