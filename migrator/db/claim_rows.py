@@ -2,7 +2,9 @@
 
 CPUs and devices that are one claim's alone are rows of their own, unique within their host: that two
 claims have the same one cannot be written. They go with the claim. Quantities are compared with the
-host's claims generation, which grows with every change.
+host's claims generation, which grows with every change: by :data:`TAKING` with what may take
+something, by one with what only gives back. A place that was chosen before something was given back
+may be claimed all the same.
 """
 
 from __future__ import annotations
@@ -18,12 +20,24 @@ from migrator.db.engine import Database
 from migrator.db.tables import claim_cpus, claim_devices, group_marks, hosts
 from migrator.model import ExclusiveUse, Placement
 
+TAKING = 1 << 20
+"""More is never given back of a host between two looks at it; if it were, somebody would look again."""
 
-def bump_generations(connection: Connection, names: Collection[str]) -> None:
-    """Whoever chose by what these hosts had claimed must look again."""
+
+def bump_generations(connection: Connection, names: Collection[str], by: int = TAKING) -> None:
+    """Whoever chose by what these hosts had claimed must look again; not for what was given back
+    (``by`` 1)."""
     if names:
-        grown = {"claims_generation": hosts.c.claims_generation + 1}
+        grown = {"claims_generation": hosts.c.claims_generation + by}
         connection.execute(update(hosts).where(hosts.c.name.in_(sorted(names))).values(grown))
+
+
+def take_turn(connection: Connection, host: str, generation: int) -> bool:
+    """Claim next on this host, as it was at ``generation``; False when something was taken since."""
+    there, taken_once_more = hosts.c.claims_generation, (generation // TAKING + 1) * TAKING
+    same = hosts.c.name == host, there >= generation, there < taken_once_more
+    grown = update(hosts).where(*same).values(claims_generation=there + TAKING)
+    return connection.execute(grown).rowcount == 1
 
 
 def move_group_mark(database: Database, connection: Connection, group: str, mark: int) -> bool:

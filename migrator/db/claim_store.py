@@ -123,7 +123,7 @@ class SqlClaimStore:
             if found:
                 gone = claims.c.id.in_([claim.id for claim in found])
                 connection.execute(delete(claims).where(gone))
-                bump_generations(connection, frozenset(claim.host for claim in found))
+                bump_generations(connection, frozenset(claim.host for claim in found), by=1)
             return found
 
         return self._database.write(work)

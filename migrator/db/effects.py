@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import case, delete, insert, update
 from sqlalchemy.engine import Connection
 
-from migrator.db.claim_rows import ClaimParts, bump_generations, move_group_mark
+from migrator.db.claim_rows import ClaimParts, bump_generations, move_group_mark, take_turn
 from migrator.db.columns import database_now
 from migrator.db.disk_effects import drop_bytes, hold_bytes, move_disks
 from migrator.db.engine import Database
 from migrator.db.rows import to_column
-from migrator.db.tables import claims, hosts, instances, todos
+from migrator.db.tables import claims, instances, todos
 from migrator.errors import Transient
 from migrator.model import (
     AddTodo,
@@ -72,7 +72,7 @@ class Effects:
         if _may_hold_bytes(self.migration):
             drop_bytes(self.connection, self.migration.id, host)
         dropped = self.connection.execute(drop.returning(claims.c.host)).scalars().all()
-        bump_generations(self.connection, frozenset(dropped))
+        bump_generations(self.connection, frozenset(dropped), by=1)
 
     def _take(self, effect: TakeClaim) -> None:
         for group, mark in sorted(effect.group_marks):
@@ -82,10 +82,7 @@ class Effects:
                     f"another guest of group {group} has been given a place meanwhile; choose again",
                     group=group,
                 )
-        seen = hosts.c.claims_generation == effect.claims_generation
-        grown = {"claims_generation": hosts.c.claims_generation + 1}
-        counted = update(hosts).where(hosts.c.name == effect.host, seen).values(grown)
-        if self.connection.execute(counted).rowcount != 1:
+        if not take_turn(self.connection, effect.host, effect.claims_generation):
             raise Transient(
                 "claim.conflict",
                 f"what is claimed on {effect.host} has changed since it was chosen; choose again",

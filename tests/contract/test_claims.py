@@ -107,6 +107,22 @@ def test_a_claim_is_kept_whole_and_read_back_whole(world: World) -> None:
     }
 
 
+def test_a_place_chosen_before_something_was_given_back_may_be_claimed_and_before_a_claim_not(
+    world: World,
+) -> None:
+    first, second, third = (placing(world, name) for name in ("web1", "web2", "web3"))
+    take(world, first, pinned(4))
+    chosen = dataclasses.replace(world.take("h2"), placement=pinned(6))
+    journal = world.stores.journal
+    journal.move(first, S.CLAIMED, S.SCHEDULING, "again", [DropClaim("h2")], destination=None)
+    assert world.stores.claims.on_host("h2")[0] > chosen.claims_generation
+    journal.move(second, S.SCHEDULING, S.CLAIMED, "placed", [chosen], destination="h2")
+    late = dataclasses.replace(chosen, placement=pinned(7))
+    with pytest.raises(Transient) as conflict:
+        journal.move(third, S.SCHEDULING, S.CLAIMED, "placed", [late], destination="h2")
+    assert conflict.value.code == "claim.conflict"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "what"),
     [
