@@ -45,6 +45,15 @@ def resume_if_ours(hypervisor: Hypervisor, instance_id: str) -> bool:
     return True
 
 
+def pause_as_it_was(hypervisor: Hypervisor, view: DomainView, instance_id: str) -> bool:
+    """Pause a guest again that its user had paused while it was copied: libvirt runs it whenever it
+    gives a transfer up. One that somebody has let run since is left alone. Whether it had to be done."""
+    if view.job is not None or view.reason is not Reason.MIGRATION_CANCELED or not view.active:
+        return False
+    hypervisor.suspend(instance_id)
+    return True
+
+
 def is_marked(view: DomainView, migration_id: str, attempt: int) -> bool:
     """The domain belongs to this very attempt."""
     mark = view.mark

@@ -105,6 +105,8 @@ class Abort(Command, frozen=True):
     autostart: bool
     suspended: bool = False
     """migrator has paused the guest for this attempt: it is to run again."""
+    paused: bool = False
+    """A user has paused the guest while it moved: it is to stay so."""
 
 
 class Aborted(Message, frozen=True):

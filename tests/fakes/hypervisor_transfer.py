@@ -256,9 +256,7 @@ class FakeTransfer:
         here = self.source.find(self.domain.id) is self.domain
         # A guest that was paused before it moved stays so.
         if here and self.domain.active and not self.paused:
-            self.domain.state = DomainState.RUNNING
-            self.domain.reason = Reason.MIGRATION_CANCELED
-            self.source.emit(self.domain, "resumed", "migrated")
+            self._let_run()
         raise Broken("transfer.failed", f"internal error: {Signal.CUT.value}")
 
     def arrive_from_postcopy(self) -> None:
@@ -299,9 +297,18 @@ class FakeTransfer:
         if self.arriving is not None and self.destination.find(self.domain.id) is self.arriving:
             self.arriving.transfer = None
             self.destination.end(self.arriving, "failed")
+        stopped = self.domain.active and self.domain.reason is Reason.MIGRATION
+        if self.source.find(self.domain.id) is self.domain and stopped and not self.paused:
+            # Also what somebody paused while it was copied: libvirt takes that for its own pause.
+            self._let_run()
         if signal is Signal.SOURCE_LIBVIRT_DOWN:
             raise Transient("libvirt.unreachable", signal.value)
         raise Broken("transfer.failed", signal.value)
+
+    def _let_run(self) -> None:
+        self.domain.state = DomainState.RUNNING
+        self.domain.reason = Reason.MIGRATION_CANCELED
+        self.source.emit(self.domain, "resumed", "migrated")
 
     def _statistics(self) -> Statistics:
         return Statistics(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import POSTCOPY, is_marked, resume_if_ours, unmark_source
+from migrator.compute_agent.marking import (
+    POSTCOPY,
+    is_marked,
+    pause_as_it_was,
+    resume_if_ours,
+    unmark_source,
+)
 from migrator.compute_agent.monitor.asks import AbortAsked
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.transfer import leaving
@@ -30,6 +36,8 @@ def run(host: AgentContext, request: Abort) -> Aborted:
     if view.state is DomainState.ABSENT:
         return Aborted(result=ABORTED, view=view)
     if request.suspended and resume_if_ours(host.hypervisor, request.instance_id):
+        view = host.hypervisor.view(request.instance_id)
+    if request.paused and pause_as_it_was(host.hypervisor, view, request.instance_id):
         view = host.hypervisor.view(request.instance_id)
     _check_settled(view)
     settled = unmark_source(

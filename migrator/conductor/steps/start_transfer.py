@@ -16,7 +16,7 @@ from migrator.conductor.outcome import (
 from migrator.conductor.run import Run, send
 from migrator.conductor.steering import standing, suspended
 from migrator.conductor.steps.base import Result, Results, Step, pack
-from migrator.conductor.steps.commit import commit
+from migrator.conductor.steps.commit import commit, paused_on_its_way
 from migrator.conductor.steps.render import Render
 from migrator.conductor.steps.transfer_plan import plan_of, policy_of
 from migrator.conductor.transfer_plan import SYNCHRONOUS_FLAG
@@ -151,6 +151,7 @@ def abort(run: Run, results: Results) -> Aborted:
             **run.head(run.source, step, ABORT_DEADLINE_S),
             autostart=facts.view.autostart,
             suspended=suspended(run.migration),
+            paused=paused_on_its_way(run.migration),
         )
         try:
             return send(run.source, run.context.agents.abort, request)

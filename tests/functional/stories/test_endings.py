@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from migrator.compute_agent.numbering import Numbering
@@ -14,9 +16,10 @@ from migrator.threads import SystemClock, Threads
 from tests.functional.stories.fleet import ServiceUnderTest
 
 
-def untouched(service: ServiceUnderTest, guest: str) -> None:
+def untouched(service: ServiceUnderTest, guest: str, running: bool = True) -> None:
     """The guest is where it was and nothing is left of the attempt."""
-    assert service.running_on(guest) == ["h1"]
+    assert service.running_on(guest) == (["h1"] if running else [])
+    assert service.host("h1").view(guest).state == ("running" if running else "paused")
     assert service.known_on(guest) == ["h1"]
     service.until(lambda: service.host("h1").view(guest).mark is None)
     assert service.claims() == [("h1", "web1", "use")]
@@ -49,6 +52,32 @@ def test_an_abort_that_only_stands_in_the_record_is_found_there(service: Service
     ended = service.wait(migration.id)
     assert (ended.state, ended.error) == ("cancelled", "aborted by alice")
     untouched(service, guest)
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["left paused", "resumed again"])
+def test_a_guest_its_user_paused_mid_copy_is_as_the_user_left_it_when_the_copy_breaks_off(
+    service: ServiceUnderTest, resumed: bool
+) -> None:
+    """libvirt lets it run whenever it gives a transfer up, whoever had paused it."""
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    # So slow that what is left is far more than a switch would take.
+    service.fleet.timing = replace(service.fleet.timing, copy_s=60.0)
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.host("h1").suspend(guest)
+    service.until(lambda: "user_pause" in _actions(service, migration.id))
+    if resumed:
+        service.host("h1").resume(guest)
+        service.until(lambda: "user_resume" in _actions(service, migration.id))
+    service.client.abort(AbortMigration(id=migration.id, by="alice"))
+    ended = service.wait(migration.id)
+    assert (ended.state, ended.needs_attention) == ("cancelled", None)
+    untouched(service, guest, running=resumed)
+
+
+def _actions(service: ServiceUnderTest, migration_id: str) -> list[str]:
+    return [each.action for each in service.show(migration_id).actions]
 
 
 def test_an_abort_of_what_has_ended_is_refused(service: ServiceUnderTest) -> None:
