@@ -180,12 +180,17 @@ class Fleet:
         """What another conductor was told about a migration that may be led here; goes no further.
 
         An event that came this way may be old, the conductor that got it having stood still: it is a
-        reason to look and proves nothing.
+        reason to look. That the guest has arrived is believed of one that nobody finds any more.
         """
-        if request.event is not None:
-            self._context.blackouts.hear(request.event)
+        event = request.event
+        arrived_on = None
+        if event is not None:
+            self._context.blackouts.hear(event)
+            arrived_on = (
+                event.host if (event.event, event.detail) == ("resumed", "migrated") else None
+            )
         item: object = request.ended or Wake(
-            "another conductor was asked", request.event is not None, request.rescue
+            "another conductor was asked", event is not None, request.rescue, arrived_on
         )
         self._context.mail.deliver(request.migration_id, item)
         return Empty()

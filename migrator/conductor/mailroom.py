@@ -27,6 +27,8 @@ class Wake:
     """Something happened to the guest: look at both hosts as well."""
     rescue: bool = False
     """An interrupted post-copy is to be tried again now."""
+    arrived_on: str | None = None
+    """A host whose agent told of the guest's arrival there, to another conductor."""
 
 
 @dataclass

@@ -133,6 +133,7 @@ class AwaitTransfer(Step):
             case Wake():
                 run.reread()
                 seen.look = item.look
+                seen.arrived = seen.arrived or item.arrived_on == run.destination
                 if item.rescue:
                     seen.rescue.next_at, seen.look = 0.0, True
         return None

@@ -42,14 +42,9 @@ def test_a_guest_brought_back_before_its_source_was_fenced_is_left_alone(
     assert service.claims() == [("h1", "web1", "use")]
 
 
-def test_an_arrival_told_by_another_conductor_is_looked_at_before_it_is_believed(
-    service: ServiceUnderTest,
-) -> None:
-    guest = service.add_guest("h1", "web1")
-    service.fleet.hold()
-    migration = service.migrate("web1", host="h2")
-    service.wait_for_state(migration.id, "running")
-    arrival = DomainEvent(
+def arrival_of(guest: str) -> DomainEvent:
+    """As an agent of h2 that has been replaced since told of it."""
+    return DomainEvent(
         host="h2",
         incarnation="of long ago",
         instance_id=guest,
@@ -57,12 +52,35 @@ def test_an_arrival_told_by_another_conductor_is_looked_at_before_it_is_believed
         detail="migrated",
         view=DomainView(DomainState.RUNNING, Reason.MIGRATED),
     )
-    service.client.relay(Relay(migration_id=migration.id, event=arrival))
+
+
+def test_an_arrival_told_by_another_conductor_is_looked_at_before_it_is_believed(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.client.relay(Relay(migration_id=migration.id, event=arrival_of(guest)))
     service.clock.sleep(0.5)
     assert service.show(migration.id).state == "running"
     service.fleet.release()
     assert service.wait(migration.id).state == "completed"
     assert service.running_on(guest) == ["h2"]
+
+
+def test_a_guest_that_is_nowhere_any_more_has_moved_when_another_conductor_heard_of_its_arrival(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1", persistent=False)
+    service.fleet.hold()
+    migration = service.migrate("web1", host="h2")
+    service.wait_for_state(migration.id, "running")
+    service.client.relay(Relay(migration_id=migration.id, event=arrival_of(guest)))
+    h1 = service.host("h1")
+    h1.end(h1.domains[guest], "crashed", Reason.CRASHED)
+    service.fleet.release()
+    assert service.wait(migration.id).state == "completed"
 
 
 def test_a_guest_whose_new_host_has_not_reported_yet_is_not_gone_when_its_migration_ends(
