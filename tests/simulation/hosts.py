@@ -77,7 +77,7 @@ class Witness:
         self.moved: dict[str, list[tuple[str, str]]] = {}
         """migration id -> (instance id, host it arrived on), in the order it happened."""
         self.arrived_at: dict[str, float] = {}
-        """instance id -> when it came to where it is by a live move."""
+        """instance id -> when it began to run where a live move brought it."""
         self.split: dict[str, tuple[str, str]] = {}
         """migration id -> the same of one that went on as post-copy."""
         self.transfers: dict[tuple[str, int], int] = {}
@@ -108,6 +108,8 @@ class Witness:
             return
         if (event.event, event.detail) == ("resumed", "postcopy"):
             # Whatever becomes of its memory: it runs there and nowhere else any more.
+            if mark.migration_id not in self.split:
+                self.arrived_at[event.instance_id] = self._fleet.scheduler.time
             self.split.setdefault(mark.migration_id, (event.instance_id, host.name))
         if domain.completed is None and mark.migration_id not in self.split:
             return
@@ -117,7 +119,8 @@ class Witness:
             came_paused and domain.transfer is None
         ):
             self.moved.setdefault(mark.migration_id, []).append((event.instance_id, host.name))
-            self.arrived_at[event.instance_id] = self._fleet.scheduler.time
+            if mark.migration_id not in self.split:
+                self.arrived_at[event.instance_id] = self._fleet.scheduler.time
 
 
 class SeenByAgent:

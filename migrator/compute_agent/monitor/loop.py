@@ -162,15 +162,17 @@ class Monitor:
             self._standing = None
         elif self._standing is None:
             self._standing = pause_of(reading, self._transfer.downtime_limit_ms)
-        elif self._standing.fits == 0:
-            # It stood still before anything was sent: how fast that goes shows only now.
-            first = pause_of(reading, self._transfer.downtime_limit_ms)
-            self._standing = replace(first, at=self._standing.at)
-        elif not self._standing.told and paused_by_hand(self._standing, reading):
+        elif self._standing.told:
+            return
+        elif paused_by_hand(self._standing, reading):
             self._standing = replace(self._standing, told=True)
             self._transfer.paused_by_user = True
             facts = {"remaining_bytes": float(reading.job.memory_remaining)}
             self._actor.tell(USER_PAUSE, "paused_by_hand", reading.at, "stays paused", facts)
+        elif self._standing.fits == 0:
+            # How fast it goes shows only now.
+            first = pause_of(reading, self._transfer.downtime_limit_ms)
+            self._standing = replace(first, at=self._standing.at)
 
     def _report(self, at: float, job: JobSample) -> None:
         phase = phase_of(job)

@@ -95,14 +95,16 @@ def paused_by_hand(pause: Pause, reading: Reading) -> bool:
     """Somebody has paused the guest while it was copied; libvirt shows that as it shows the switch.
 
     QEMU stops for the switch once what is left fits into the downtime limit. When much more is left at
-    the first look and the limit's time later, somebody else has stopped it. A guest must never stay
-    paused by mistake: in doubt it is the switch.
+    the first look and the limit's time later, somebody else has stopped it. So it is while nothing at
+    all was sent. A guest must never stay paused by mistake: in doubt it is the switch.
     """
     job = reading.job
     if job is None or reading.at - pause.at < SURE_S:
         return False
     if job.disk_remaining > 0:
         return True
+    if job.memory_processed == 0:
+        return job.memory_total == 0 or job.memory_remaining > SMALL
     return pause.fits > 0 and job.memory_remaining > BIG * pause.fits + SMALL
 
 

@@ -24,6 +24,7 @@ JOB = JobSample(
     "migration_out",
     memory_total=256 * MIB,
     memory_remaining=100 * MIB,
+    memory_processed=156 * MIB,
     memory_bandwidth=10 * MIB,
     memory_iteration=1,
 )
@@ -87,6 +88,15 @@ def test_a_pause_with_much_left_to_send_is_not_the_switch(
     first = Reading(10.0, JOB, paused=True)
     later = Reading(10.0 + later_s, replace(JOB, memory_remaining=left), paused=True)
     assert paused_by_hand(pause_of(first, 300), later) is by_hand
+
+
+@pytest.mark.parametrize("total", [0, JOB.memory_total], ids=["not begun", "nothing sent"])
+def test_a_pause_before_anything_was_sent_is_not_the_switch(total: int) -> None:
+    unsent = replace(
+        JOB, memory_total=total, memory_remaining=total, memory_processed=0, memory_bandwidth=0
+    )
+    first, later = Reading(0.0, unsent, paused=True), Reading(9.0, unsent, paused=True)
+    assert paused_by_hand(pause_of(first, 300), later)
 
 
 def test_in_doubt_a_pause_is_the_switch() -> None:
