@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Update, case, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from migrator.conductor.ports import Lead, RecordMark
 from migrator.db import confirmation, submission, todo_work
@@ -43,10 +44,11 @@ FIRST_EPOCH = 1
 
 
 @functools.cache
-def _renewal(leader: str, lease_s: float) -> Update:
+def _renewal(leader: str, lease_s: float) -> ReturningUpdate[Any]:
     """Built once: it is sent all the time."""
     mine = migrations.c.leader == leader, migrations.c.finished_at.is_(None)
-    return update(migrations).where(*mine).values(lease_until=database_now(lease_s))
+    prolong = update(migrations).where(*mine).values(lease_until=database_now(lease_s))
+    return prolong.returning(migrations.c.id, migrations.c.epoch, migrations.c.event_seq)
 
 
 class SqlJournal:
@@ -102,11 +104,8 @@ class SqlJournal:
 
     def renew(self, leader: str, lease_s: float) -> Sequence[RecordMark]:
         """Prolong the lease of every unfinished migration this leader leads; how their records stand."""
-        mine = migrations.c.leader == leader, migrations.c.finished_at.is_(None)
-        prolong = update(migrations).where(*mine).values(lease_until=database_now(lease_s))
-        marked = prolong.returning(migrations.c.id, migrations.c.epoch, migrations.c.event_seq)
         with self._database.writer() as connection:
-            return [RecordMark(*row) for row in connection.execute(marked)]
+            return [RecordMark(*row) for row in connection.execute(_renewal(leader, lease_s))]
 
     def move(
         self,
