@@ -19,8 +19,6 @@ LOG = logging.getLogger(__name__)
 
 IDLE_S = 3600.0
 """There is nothing to do without a reading; any long wait would do."""
-
-
 PAUSE_S = 0.5
 """Between two messages, in which what comes meanwhile is gathered."""
 

@@ -10,6 +10,7 @@ from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Results
 from migrator.conductor.steps.place import Placed
 from migrator.conductor.transfer_plan import (
+    MIB,
     POSTCOPY_FLAG,
     THROTTLE_FLAG,
     DiskCopy,
@@ -20,8 +21,6 @@ from migrator.conductor.transfer_plan import (
 )
 from migrator.messages import DestinationPrepared, SourceFacts, TransferPlan
 from migrator.model import MEASURED_S, DirtyRate, Forecast, Means, TransferPolicy, Tuning
-
-MIB = 1 << 20
 
 
 def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferPlan:
