@@ -27,8 +27,9 @@ The sweep of faults
 ===================
 
 What came of cases of ``tools/test --faults full`` when they were run last, on nested hosts. A victim
-is killed, or stopped for 25 seconds, when a migration comes to a moment; what was killed is started
-again at once. Seconds count from the command that starts it again, or lets it go on:
+is killed, or stopped for 25 seconds, or a network cut for as long, when a migration comes to a moment;
+what was killed is started again at once. Seconds count from the command that starts it again, or lets
+it go on:
 
 * *answers*: until everything that was started answered, which is what programs take to start;
 * *holds*: until a living conductor led the migration, a living agent watched its transfer, and every

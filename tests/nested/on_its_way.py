@@ -104,7 +104,7 @@ class Watch:
     def _recorded(self, view: Document) -> Iterator[str]:
         """Owner and claims are where the record says that it is, and `migrator-manage verify` agrees."""
         lab = self.moving.lab
-        moved = view["switched_at"] is not None
+        moved = view["switched_at"] is not None or view["state"].startswith("postcopy")
         shown = next(
             each for each in self._mine("instances", "name") if each["status"] != GONE
         )  # the guests of that name before it are remembered

@@ -133,6 +133,16 @@ def test_a_guest_that_is_paused_while_it_is_copied_is_paused_at_the_destination(
     verify(lab)
 
 
+def test_a_libvirtd_that_dies_in_post_copy_destroys_nothing(lab: Lab, restless: str) -> None:
+    _, destination, moving = split(lab, restless)
+    lab.tool("kill", "libvirtd", destination.name)
+    lab.up()
+    tune(lab, moving, 0)
+    assert moving.until_ended()["state"] == "completed", moving.story()
+    assert lab.home_of(restless) == destination
+    verify(lab)
+
+
 def test_a_qemu_that_dies_in_post_copy_is_a_loss_that_says_what_is_lost(
     lab: Lab, restless: str
 ) -> None:

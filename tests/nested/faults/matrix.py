@@ -10,6 +10,8 @@ from tests.nested.lab import Document, Host, Lab, Moving
 
 FROZEN_S = 25.0
 """Past a conductor's lease (10 s) and past libvirt's keepalive between hosts."""
+BACK = {"stop": "cont", "cut": "heal"}
+"""What takes a fault back that lasts; what was killed is started again."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Victim:
     def words(self, lab: Lab, case: Moving, guest: str, sides: tuple[Host, Host]) -> list[str]:
         """What follows `tools/lab kill`."""
         side = sides[0] if self.name.startswith("source") else sides[1]
+        if self in PLANES:
+            return [side.name, "--plane", self.target]
         if self.target == "qemu":
             return ["qemu", guest, "--on", side.name]
         if self.target in ("agent", "libvirtd"):
@@ -50,8 +54,17 @@ VICTIMS = (
     Victim("source qemu", "qemu", False),
     Victim("destination qemu", "qemu", False),
 )
+PLANES = (
+    Victim("source control plane", "control", False),
+    Victim("destination control plane", "control", False),
+    Victim("migration plane", "migration", False),
+)
+"""Networks of a host; the guest's memory takes the last one, and no host says a word of the others."""
 FREEZABLE = ("conductor", "source agent", "destination agent", "destination qemu")
 
+SPLIT = "split"
+"""The moment in which the guest runs at the destination with memory still at the source; a migration
+comes to it only when it is told to."""
 EARLY = frozenset({"queued", "scheduling"})
 MOMENTS: Mapping[str, Callable[[Document], bool]] = {
     "accepted": lambda view: True,
@@ -63,8 +76,9 @@ MOMENTS: Mapping[str, Callable[[Document], bool]] = {
     ),
     "switching": lambda view: bool(view["memory_total"]),
     "switched": lambda view: view["switched_at"] is not None,
+    SPLIT: lambda view: view["state"] == "postcopy",
 }
-"""In the order a migration reaches them."""
+"""In the order a migration reaches them, those of pre-copy first."""
 HURRIED = ("late", "switching", "switched")
 """Before these libvirt is told to send as fast as it can."""
 
@@ -74,7 +88,7 @@ class Case:
     """One cell of the matrix."""
 
     verb: str
-    """``kill``, or ``stop`` (and ``cont`` after :data:`FROZEN_S`)."""
+    """``kill``; or ``stop`` or ``cut``, taken back after :data:`FROZEN_S`."""
     victim: Victim
     moment: str
 
@@ -83,8 +97,20 @@ class Case:
 
     @property
     def must_complete(self) -> bool:
-        """The transfer runs, and nothing that carries it was hurt."""
+        """The transfer runs, and nothing that carries it was hurt; in post-copy only a dead QEMU
+        takes any of it away."""
+        if self.moment == SPLIT:
+            return not self.may_kill_the_guest
         return self.victim.ours and self.moment not in ("accepted", "placed", "running")
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """States it may end in."""
+        if self.must_complete:
+            return frozenset({"completed"})
+        if self.moment == SPLIT:
+            return frozenset({"completed", "lost"})
+        return frozenset({"completed", "failed", "rejected", "cancelled"})
 
     @property
     def may_kill_the_guest(self) -> bool:
@@ -97,10 +123,16 @@ class Case:
         return self.victim.name != "destination qemu" or arrives
 
 
+HURT_BY: Mapping[str, Sequence[Victim]] = {
+    "kill": VICTIMS,
+    "stop": [victim for victim in VICTIMS if victim.name in FREEZABLE],
+    "cut": PLANES,
+}
 CASES: Sequence[Case] = [
     case
-    for verb, victim, moment in itertools.product(("kill", "stop"), VICTIMS, MOMENTS)
-    if (case := Case(verb, victim, moment)).exists and (verb == "kill" or victim.name in FREEZABLE)
+    for verb, victims in HURT_BY.items()
+    for victim, moment in itertools.product(victims, MOMENTS)
+    if (case := Case(verb, victim, moment)).exists
 ]
 
 SAMPLE = (

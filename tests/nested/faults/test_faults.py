@@ -11,16 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.nested.faults.matrix import CASES, FROZEN_S, HURRIED, MOMENTS, SAMPLE, Case
+from tests.nested.faults.matrix import BACK, CASES, FROZEN_S, HURRIED, MOMENTS, SAMPLE, SPLIT, Case
 from tests.nested.faults.results import Result, keeping
-from tests.nested.lab import SLOWLY, Document, Lab, Moving
+from tests.nested.lab import SLOWLY, Document, Host, Lab, Moving
 from tests.nested.on_its_way import Led, Watch, led
+from tests.nested.test_postcopy import split
 from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.broker]
-
-ENDED_WELL = {"completed"}
-ENDED_TRULY = {"completed", "failed", "rejected", "cancelled"}
 
 
 def chosen() -> Iterator[Case]:
@@ -46,11 +44,7 @@ def play(case: Case, lab: Lab, guest: str, result: Result) -> None:
     """The fault, and how the migration ends."""
     source = lab.home_of(guest)
     destination = lab.other(source)
-    moving = lab.migrate(guest, destination, *SLOWLY)
-    if case.moment in HURRIED:
-        moving.until_memory_flows()
-        lab.hurry(guest, source)
-    moving.until(MOMENTS[case.moment])
+    moving = begin(case, lab, guest, destination)
     words = case.victim.words(lab, moving, guest, (source, destination))
     hit = lab.tool(case.verb, *words, check=False)
     watch = Watch(moving, guest, lead_lost(moving, case, words) if case.victim.ours else None)
@@ -67,6 +61,18 @@ def play(case: Case, lab: Lab, guest: str, result: Result) -> None:
     result.has_ended(ended["state"], ended["error_code"])
 
 
+def begin(case: Case, lab: Lab, guest: str, destination: Host) -> Moving:
+    """A migration that has come to the case's moment."""
+    if case.moment == SPLIT:
+        return split(lab, guest)[2]
+    moving = lab.migrate(guest, destination, *SLOWLY)
+    if case.moment in HURRIED:
+        moving.until_memory_flows()
+        lab.hurry(guest, lab.other(destination))
+    moving.until(MOMENTS[case.moment])
+    return moving
+
+
 def lead_lost(moving: Moving, case: Case, words: list[str]) -> Led | None:
     """What the conductor that was hurt had led."""
     if case.victim.target != "conductor":
@@ -76,11 +82,11 @@ def lead_lost(moving: Moving, case: Case, words: list[str]) -> Led | None:
 
 
 def mend(lab: Lab, case: Case, words: list[str], result: Result) -> None:
-    """Start again what died, or let go on what stood still."""
-    if case.verb == "stop":
+    """Start again what died, or take back what was done to it."""
+    if case.verb in BACK:
         time.sleep(FROZEN_S)
         result.is_back()
-        lab.tool("cont", *words, check=False)
+        lab.tool(BACK[case.verb], *words, check=False)
     else:
         result.is_back()
         lab.up()
@@ -89,13 +95,14 @@ def mend(lab: Lab, case: Case, words: list[str], result: Result) -> None:
 
 def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
     """How it ended; that must be one of the ways such a fault may end."""
-    lab.migrator("migration", "tune", moving.id, "--bandwidth", "0")
+    lab.migrator("migration", "tune", moving.id, "--bandwidth", "0", "--postcopy-bandwidth", "0")
     # One that has ended refuses; of the others every later leader knows it.
     ended = moving.until_ended(180)
-    assert ended["state"] in (ENDED_WELL if case.must_complete else ENDED_TRULY), moving.story()
+    assert ended["state"] in case.ends, moving.story()
     alive = any(guest in each["pids"]["qemu"] for each in lab.describe())
     assert alive or case.may_kill_the_guest, moving.story()
     if not alive:
-        assert ended["state"] == "completed" or ended["error_code"] == "guest.died", ended
+        code = "transfer.lost" if case.moment == SPLIT else "guest.died"
+        assert ended["state"] == "completed" or ended["error_code"] == code, ended
         lab.discard(guest)
     return ended
