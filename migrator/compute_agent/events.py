@@ -99,9 +99,16 @@ class DomainEvents:
             attempt += 1
             self._ports.stopping.wait(delay(attempt, AGAIN_S, AGAIN_MOST_S))
         if _is_arrival(event):
-            self._inventory.look()
+            self._look_at(event)
         if self._inventory.has_news:
             self._news()
+
+    def _look_at(self, event: LifecycleEvent) -> None:
+        """For what the arrival alone did not prove; the next look at the whole host finds it too."""
+        try:
+            self._inventory.look_at(event.instance_id)
+        except MigratorError as error:
+            LOG.info("%s has arrived, and cannot be looked at yet: %s", event.name, error)
 
     def _told(self, heard: _Heard) -> bool:
         """One try. False when it was in vain: the inventory makes good for it later."""
@@ -135,20 +142,21 @@ class DomainEvents:
         """None when only half of it can be known now: a summary left out would mean that the domain is
         gone. :raises Transient: libvirt does not answer."""
         number = self._ports.numbering.next()
-        arrived = self._arrived(event)
+        arrived = self._arrived(event, number)
         if arrived is not None:
             return self._compose(event, *arrived, number)
         view = self._ports.hypervisor.view(event.instance_id)
-        self._inventory.look()
+        summary = self._inventory.look_at(event.instance_id)
         if view.state is DomainState.ABSENT:
             return self._compose(event, view, None, number)
-        summary = self._inventory.domain(event.instance_id)
         if summary is None:
             return None
         summary = replace(summary, state=view.state, reason=view.reason, persistent=view.persistent)
         return self._compose(event, view, summary, number)
 
-    def _arrived(self, event: LifecycleEvent) -> tuple[DomainView, DomainSummary] | None:
+    def _arrived(
+        self, event: LifecycleEvent, number: int
+    ) -> tuple[DomainView, DomainSummary] | None:
         """What the event itself proves of a guest that was on its way here, without asking libvirt."""
         reason = ARRIVALS.get((event.event, event.detail))
         expected = self._inventory.domain(event.instance_id)
@@ -158,7 +166,7 @@ class DomainEvents:
             DomainState.RUNNING, reason, name=event.name, persistent=expected.persistent
         )
         summary = replace(expected, state=DomainState.RUNNING, reason=reason, incoming=False)
-        self._inventory.arrived(summary)
+        self._inventory.arrived(summary, number)
         return view, summary
 
     def _compose(

@@ -53,6 +53,8 @@ class Inventory:
         self._lock = ports.concurrency.lock()
         self._now: Snapshot | None = None
         self._told: Snapshot | None = None
+        self._alone: dict[str, int] = {}
+        """Domains of which more is known than the last look at all has read: since which number."""
         self._missed = 0
         self._acknowledged = 0
         self._trouble: str | None = "libvirt has not been read yet"
@@ -88,10 +90,35 @@ class Inventory:
                 self._facts_at = began if offers == self._offers else None
             elif self._now is not None:
                 facts = self._now.facts
-            self._now = Snapshot(facts, domains, number)
+            self._alone = {key: at for key, at in self._alone.items() if at > number}
+            read = Snapshot(facts, domains, number)
+            for key in self._alone:
+                read = read.having(key, self._known(key))
+            self._now = read
             recovered = self._trouble is not None
             self._trouble = None
         return recovered or self.has_news
+
+    def look_at(self, instance_id: str) -> DomainSummary | None:
+        """Read one domain; what is known of the others stays. A host with a hundred guests is not read
+        whole for what happens to one of them.
+
+        :return: None when there is no such domain.
+        :raises MigratorError: when libvirt does not answer.
+        """
+        number = self._ports.numbering.next()
+        summary = self._ports.hypervisor.summary(instance_id)
+        self._learn(instance_id, summary, number)
+        return summary
+
+    def _learn(self, instance_id: str, summary: DomainSummary | None, number: int) -> None:
+        """It was so after ``number`` was taken; an older word never replaces a newer one."""
+        with self._lock:
+            if self._now is None:
+                return
+            if number > max(self._now.number, self._alone.get(instance_id, 0)):
+                self._alone[instance_id] = number
+                self._now = self._now.having(instance_id, summary)
 
     def offer_changed(self) -> None:
         """A pool or a network is not what it was: the next look reads the host's facts too."""
@@ -133,13 +160,14 @@ class Inventory:
 
     def domain(self, instance_id: str) -> DomainSummary | None:
         with self._lock:
-            return None if self._now is None else self._now.domains.get(instance_id)
+            return self._known(instance_id)
 
-    def arrived(self, summary: DomainSummary) -> None:
+    def _known(self, instance_id: str) -> DomainSummary | None:
+        return None if self._now is None else self._now.domains.get(instance_id)
+
+    def arrived(self, summary: DomainSummary, number: int) -> None:
         """An event has proved this; whether libvirt can be read or not."""
-        with self._lock:
-            if self._now is not None:
-                self._now = self._now.having(summary.id, summary)
+        self._learn(summary.id, summary, number)
 
     # -- what has been told
 

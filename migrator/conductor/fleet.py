@@ -146,10 +146,8 @@ class Fleet:
     def transfer_progress(self, request: TransferProgress) -> Empty:
         """Kept in memory; never touches the database, so that it can never fail a transfer."""
         readings: list[TransferProgress | TransferReading] = [request, *request.others]
-        for each in readings:
-            self._context.mail.report_progress(
-                each.migration_id, progress_of(each.sample), request.every_s
-            )
+        heard = {each.migration_id: progress_of(each.sample) for each in readings}
+        self._context.mail.report_all(heard, request.every_s)
         return Empty()
 
     def transfer_ended(self, request: TransferEnded) -> Empty:

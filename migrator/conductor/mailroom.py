@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.conductor.ports import RecordMark
@@ -54,6 +54,8 @@ class Mailroom:
         self._clock = clock
         self._lock = concurrency.lock()
         self._boxes: dict[str, _Box] = {}
+        self._of_instance: dict[str, list[_Box]] = {}
+        """The same by the instance that moves: each event asks, and must not search a thousand."""
         self._heard: OrderedDict[str, _Heard] = OrderedDict()
 
     def open(self, migration_id: str, instance_id: str) -> Inbox[object]:
@@ -63,6 +65,7 @@ class Mailroom:
             if box is None:
                 box = _Box(instance_id, self._concurrency.inbox())
                 self._boxes[migration_id] = box
+                self._of_instance.setdefault(instance_id, []).append(box)
             return box.inbox
 
     def close(self, migration_id: str, inbox: Inbox[object]) -> None:
@@ -71,6 +74,11 @@ class Mailroom:
             box = self._boxes.get(migration_id)
             if box is not None and box.inbox is inbox:
                 del self._boxes[migration_id]
+                others = [each for each in self._of_instance[box.instance_id] if each is not box]
+                if others:
+                    self._of_instance[box.instance_id] = others
+                else:
+                    del self._of_instance[box.instance_id]
 
     def is_open(self, migration_id: str) -> bool:
         with self._lock:
@@ -93,7 +101,7 @@ class Mailroom:
     def deliver_by_instance(self, instance_id: str, item: object) -> bool:
         """To whoever leads a migration of this instance here."""
         with self._lock:
-            boxes = [box for box in self._boxes.values() if box.instance_id == instance_id]
+            boxes = list(self._of_instance.get(instance_id, ()))
         for box in boxes:
             box.inbox.put(item)
         return bool(boxes)
@@ -118,9 +126,15 @@ class Mailroom:
         """Remember how far it is, whoever leads it: any conductor is asked to show it.
 
         :param every_s: seconds until the next report."""
+        self.report_all({migration_id: progress}, every_s)
+
+    def report_all(self, readings: Mapping[str, Progress], every_s: float) -> None:
+        """The same of several that were heard of at once."""
+        at = self._clock.monotonic()
         with self._lock:
-            self._heard[migration_id] = _Heard(progress, self._clock.monotonic(), every_s)
-            self._heard.move_to_end(migration_id)
+            for migration_id, progress in readings.items():
+                self._heard[migration_id] = _Heard(progress, at, every_s)
+                self._heard.move_to_end(migration_id)
             while len(self._heard) > REMEMBERED:
                 self._heard.popitem(last=False)
 

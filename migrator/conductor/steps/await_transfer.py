@@ -34,6 +34,9 @@ from migrator.states import POSTCOPY_STATES, MigrationState
 
 QUIET_S = 5.0
 """Between two looks at whether it is still reported on: both hosts are asked when it is not."""
+LONGEST_QUIET_S = 40.0
+"""Each look that finds a silent transfer going on doubles the time to the next, up to this: a thousand
+whose reports are late must not make the hosts later still."""
 RESOLVING_S = 0.5
 """Between two looks while libvirt resolves what has ended."""
 AWAY_S = 1.0
@@ -61,6 +64,8 @@ class _Seen:
     aborting_since: float | None = None
     """libvirt took its monitor's abort then, and has not ended it."""
     look: bool = True
+    quiet_s: float = QUIET_S
+    """Until the next look, if nothing is heard."""
     away: frozenset[str] = frozenset()
     """Hosts that did not answer the last look."""
     attention: str | None = None
@@ -105,12 +110,14 @@ class AwaitTransfer(Step):
         hurry = seen.ended or seen.abort_sent or seen.aborting_since is not None
         item = run.inbox.get(self._patience(run, seen, hurry))
         if item is not None:
+            seen.quiet_s = QUIET_S
             return self._heed(run, seen, item)
         silent = run.context.mail.is_silent(run.migration.id)
         split = run.migration.state in POSTCOPY_STATES
         # A loss may be seen before anybody heard that its memory was split.
         doubt = bool(seen.away) or seen.rescue.lost_since is not None
         seen.look = hurry or doubt or silent or split
+        seen.quiet_s = quiet_after(seen.quiet_s, silent)
         return None
 
     def _heed(self, run: Run, seen: _Seen, item: object) -> str | None:
@@ -143,7 +150,10 @@ class AwaitTransfer(Step):
         if hurry:
             return RESOLVING_S
         restless = bool(seen.away) or run.migration.state is MigrationState.POSTCOPY_PAUSED
-        return AWAY_S if restless or seen.rescue.lost_since is not None else QUIET_S
+        if restless or seen.rescue.lost_since is not None:
+            return AWAY_S
+        split = run.migration.state in POSTCOPY_STATES
+        return QUIET_S if split else seen.quiet_s
 
     def _look(self, run: Run, results: Results, seen: _Seen) -> str | None:
         """Read both hosts and the table; the reason when the guest has switched."""
@@ -263,6 +273,11 @@ class AwaitTransfer(Step):
             answer = abort(run, results)
             run.record("abort", "operator", by, answer.result)
             seen.ended = seen.ended or answer.result == "aborted"
+
+
+def quiet_after(quiet_s: float, silent: bool) -> float:
+    """Seconds until the next look, after this long without a word."""
+    return min(2 * quiet_s, LONGEST_QUIET_S) if silent else QUIET_S
 
 
 def _by_its_pages(judgement: Judgement, flowing: bool | None, doubtful: bool) -> Judgement:

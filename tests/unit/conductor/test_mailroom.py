@@ -92,3 +92,17 @@ def test_a_phase_keeps_what_was_reported_and_how_often_that_is(
     assert mail.progress("m1") == Progress(Phase.SWITCHOVER, memory_total=7)
     clock.sleep(24.0)
     assert not mail.is_silent("m1")
+
+
+def test_an_event_of_a_guest_wakes_who_leads_its_migration_and_nobody_once_that_is_over(
+    mail: Mailroom,
+) -> None:
+    first, second, other = mail.open("m1", "g1"), mail.open("m2", "g1"), mail.open("m3", "g2")
+    assert mail.deliver_by_instance("g1", "event")
+    assert [first.get(0.0), second.get(0.0), other.get(0.0)] == ["event", "event", None]
+    mail.close("m1", first)
+    assert mail.deliver_by_instance("g1", "event")
+    assert [first.get(0.0), second.get(0.0)] == [None, "event"]
+    mail.close("m2", second)
+    assert not mail.deliver_by_instance("g1", "event")
+    assert mail.deliver_by_instance("g2", "event")
