@@ -15,6 +15,7 @@ from migrator.compute_agent.reporter import Reporter
 from migrator.compute_agent.settings import AgentSettings
 from migrator.compute_agent.streams import Streams
 from migrator.compute_agent.transfer import Transfers
+from migrator.compute_agent.window import Window
 from migrator.conductor.rpcapi import ReportsApi
 from migrator.ports import Clock, Concurrency
 
@@ -39,7 +40,14 @@ class Agent:
         self.incarnation = concurrency.fresh_id()
         numbering = Numbering(clock, concurrency)
         self._ports = AgentPorts(
-            settings, hypervisor, clock, concurrency, reports, Latch(concurrency), numbering
+            settings,
+            hypervisor,
+            clock,
+            concurrency,
+            reports,
+            Latch(concurrency),
+            numbering,
+            Window(concurrency),
         )
         self.transfers = Transfers(self._ports)
         self._reporter = Reporter(self._ports, self.transfers, self.incarnation)

@@ -9,6 +9,7 @@ from migrator.compute_agent.latch import Latch
 from migrator.compute_agent.numbering import Numbering
 from migrator.compute_agent.ports import Hypervisor
 from migrator.compute_agent.settings import AgentSettings
+from migrator.compute_agent.window import Window
 from migrator.conductor.rpcapi import ReportsApi
 from migrator.ports import Clock, Concurrency
 
@@ -28,6 +29,8 @@ class AgentPorts:
     reports: ReportsApi
     stopping: Latch
     numbering: Numbering
+    window: Window
+    """For what is told of single guests."""
 
 
 @dataclass(frozen=True)

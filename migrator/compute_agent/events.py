@@ -122,9 +122,8 @@ class DomainEvents:
             return False
         if message is None:
             return False
-        held_ms = round((self._ports.clock.monotonic() - heard.at) * 1000)
         try:
-            self._ports.reports.domain_event(msgspec.structs.replace(message, held_ms=held_ms))
+            self._send(message, heard.at)
         except Exception as error:
             bug = not isinstance(error, MigratorError)
             why = f"{event.event} of {event.name}"
@@ -137,6 +136,11 @@ class DomainEvents:
             return isinstance(error, Refused)
         self._inventory.told_of(event.instance_id, message.summary, message.generation)
         return True
+
+    def _send(self, message: DomainEvent, heard_at: float) -> None:
+        with self._ports.window.inside():
+            held_ms = round((self._ports.clock.monotonic() - heard_at) * 1000)
+            self._ports.reports.domain_event(msgspec.structs.replace(message, held_ms=held_ms))
 
     def _message(self, event: LifecycleEvent) -> DomainEvent | None:
         """None when only half of it can be known now: a summary left out would mean that the domain is

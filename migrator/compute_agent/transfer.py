@@ -255,7 +255,8 @@ class Transfers:
         attempt = 0
         while not (self._ports.stopping.is_set or self._superseded(transfer)):
             try:
-                self._ports.reports.transfer_ended(message)
+                with self._ports.window.inside():
+                    self._ports.reports.transfer_ended(message)
                 return
             except Refused as refused:
                 LOG.info("%s: nobody wants to know how it ended: %s", transfer, refused)

@@ -10,6 +10,7 @@ from migrator.compute_agent.inventory import Inventory
 from migrator.compute_agent.latch import Latch
 from migrator.compute_agent.numbering import Numbering
 from migrator.compute_agent.settings import AgentSettings
+from migrator.compute_agent.window import Window
 from migrator.model import DomainSummary, HostAddresses, HostFacts, HostTopology
 from migrator.threads import SystemClock, Threads
 from tests.fakes.hypervisor import FACTS, FakeFleet, FakeGuest, FakeHypervisor
@@ -43,7 +44,10 @@ def reading(host: FakeHypervisor, fleet: FakeFleet) -> Inventory:
     clock, concurrency = fleet.clock, fleet.concurrency
     numbering = Numbering(clock, concurrency)
     reports, stopping = RecordingReports(), Latch(concurrency)
-    return Inventory(AgentPorts(settings, host, clock, concurrency, reports, stopping, numbering))
+    window = Window(concurrency)
+    return Inventory(
+        AgentPorts(settings, host, clock, concurrency, reports, stopping, numbering, window)
+    )
 
 
 def test_a_pool_that_comes_while_the_host_is_read_is_seen_by_the_next_look() -> None:
