@@ -129,7 +129,11 @@ class Inventory:
     def _facts(self) -> HostFacts:
         """The host, and what of it guests may have."""
         settings, hypervisor = self._ports.settings, self._ports.hypervisor
-        facts = replace(hypervisor.host_facts(), topology=hypervisor.topology())
+        facts = replace(
+            hypervisor.host_facts(),
+            topology=hypervisor.topology(),
+            kernel=hypervisor.kernel(settings.addresses.migration_address),
+        )
         return limited(facts, settings.limits, settings.host)
 
     def _failed(self, number: int, error: Exception) -> bool:

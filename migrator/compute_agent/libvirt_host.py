@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import libvirt
 
-from migrator.compute_agent import host_topology
+from migrator.compute_agent import host_topology, kernel_look
 from migrator.compute_agent.capabilities import (
     host_capabilities,
     machines,
 )
 from migrator.compute_agent.libvirt_cpus import offers
 from migrator.compute_agent.libvirt_errors import has_code
-from migrator.model import HostFacts, HostTopology
+from migrator.model import HostFacts, HostTopology, KernelFacts
 from migrator.storage.libvirt_pools import pool_facts
 
 KIB_PER_MIB = 1024
@@ -40,6 +40,15 @@ def host_facts(conn: libvirt.virConnect) -> HostFacts:
         host_uuid=capabilities.uuid,
         machines=offered,
         cpu_offers=offers(conn, [(one.arch, one.virt_type) for one in offered]),
+    )
+
+
+def kernel(conn: libvirt.virConnect, migration_address: str) -> KernelFacts:
+    """Of this machine, on which libvirt runs as well."""
+    return KernelFacts(
+        link_mib_s=kernel_look.link_mib_s(migration_address),
+        no_page_faults=kernel_look.why_no_page_faults(conn.getCapabilities(), conn.getVersion()),
+        locks_memory=kernel_look.locks_memory(),
     )
 
 

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from migrator.compute_agent import kernel_look
 from migrator.compute_agent import libvirt_changes as changes
 from migrator.compute_agent import libvirt_copying as copying
 from migrator.compute_agent import libvirt_cpus as cpus
@@ -43,6 +44,7 @@ from migrator.model import (
     HostFacts,
     HostTopology,
     JobSample,
+    KernelFacts,
     PoolFacts,
     Range,
     Statistics,
@@ -89,6 +91,12 @@ class LibvirtHypervisor:
 
     def host_facts(self) -> HostFacts:
         return self._inventory.call("reading the host's facts", host.host_facts, PROBE_S)
+
+    def kernel(self, migration_address: str) -> KernelFacts:
+        if not kernel_look.is_local(self._uri):
+            return KernelFacts()
+        look = partial(host.kernel, migration_address=migration_address)
+        return self._inventory.call("reading what the kernel allows", look, PROBE_S)
 
     def topology(self) -> HostTopology:
         return self._inventory.call("reading the host's topology", host.topology, PROBE_S)

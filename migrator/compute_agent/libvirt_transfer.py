@@ -12,6 +12,9 @@ from migrator.compute_agent.libvirt_domains import find
 from migrator.compute_agent.libvirt_errors import transfer_failure
 from migrator.errors import Broken, Refused, Transient
 from migrator.messages import TransferPlan
+from migrator.model import Sending
+
+MIB = 1024 * 1024
 
 
 def transfer(uri: str, instance_id: str, plan: TransferPlan) -> None:
@@ -78,6 +81,18 @@ def migrate_flags(names: list[str]) -> int:
     return flags
 
 
+def _sending_parameters(sending: Sending) -> dict[str, Any]:
+    """Of the flags parallel and compressed; libvirt refuses them without those."""
+    cache = None if sending.cache_mib is None else sending.cache_mib * MIB
+    return {
+        libvirt.VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS: (
+            sending.connections if sending.parallel else None
+        ),
+        libvirt.VIR_MIGRATE_PARAM_COMPRESSION: sending.compression,
+        libvirt.VIR_MIGRATE_PARAM_COMPRESSION_XBZRLE_CACHE: cache,
+    }
+
+
 def migrate_parameters(plan: TransferPlan) -> dict[str, Any]:
     """The typed parameters; what the plan leaves out is left to libvirt."""
     optional = {
@@ -86,6 +101,7 @@ def migrate_parameters(plan: TransferPlan) -> dict[str, Any]:
         libvirt.VIR_MIGRATE_PARAM_DISKS_URI: plan.disks_uri,
         libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS: plan.migrate_disks or None,
         libvirt.VIR_MIGRATE_PARAM_TLS_DESTINATION: plan.tls_destination,
+        **_sending_parameters(plan.sending),
     }
     return {
         libvirt.VIR_MIGRATE_PARAM_URI: plan.migrate_uri,

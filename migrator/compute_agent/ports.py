@@ -22,6 +22,7 @@ from migrator.model import (
     HostFacts,
     HostTopology,
     JobSample,
+    KernelFacts,
     PoolFacts,
     Statistics,
     VolumeInfo,
@@ -101,6 +102,10 @@ class Hypervisor(OfflineMoves, Protocol):
     # -- reading
 
     def host_facts(self) -> HostFacts: ...
+
+    def kernel(self, migration_address: str) -> KernelFacts:
+        """What the host's kernel tells this process; nothing where that runs on another machine."""
+        ...
 
     def topology(self) -> HostTopology:
         """CPUs, cells, pages and PCI devices, all of them."""

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from migrator.cpu_lists import numbers_in
 from migrator.model import Means, MeansVerdict
 
 LIBVIRT_PARALLEL = 5_002_000
@@ -33,6 +34,8 @@ class Guest:
     """Its memory is shared with another process (vhost-user, virtiofs)."""
     persistent_memory: bool = False
     copies_disks: bool = False
+    memory_limited: bool = False
+    """Its definition says how much memory its QEMU may use, and so lock."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Pair:
     libvirt: int
     qemu: int
     encrypted: bool = False
+    no_page_faults: str = ""
+    """Why a QEMU of the destination's cannot catch them; empty unless that is certain."""
+    locks_memory: bool | None = None
+    """The source's libvirt may let a QEMU lock memory; None while nobody knows."""
 
 
 def guest_of(live_xml: str, paused: bool, copies_disks: bool = False) -> Guest:
@@ -60,7 +67,19 @@ def guest_of(live_xml: str, paused: bool, copies_disks: bool = False) -> Guest:
         shared=access is not None and access.get("mode") == "shared",
         persistent_memory=bool(kinds & {"nvdimm", "virtio-pmem"}),
         copies_disks=copies_disks,
+        memory_limited=root.find("memtune/hard_limit") is not None,
     )
+
+
+def emulator_cpus(live_xml: str) -> int | None:
+    """How many CPUs its QEMU may use beside those of its vCPUs; None: any."""
+    root = ET.fromstring(live_xml)
+    pin = root.find("cputune/emulatorpin")
+    vcpu = root.find("vcpu")
+    listed = (None if pin is None else pin.get("cpuset")) or (
+        None if vcpu is None else vcpu.get("cpuset")
+    )
+    return len(numbers_in(listed)) if listed else None
 
 
 def judge(pair: Pair, guest: Guest) -> tuple[MeansVerdict, ...]:
@@ -73,7 +92,7 @@ def judge(pair: Pair, guest: Guest) -> tuple[MeansVerdict, ...]:
             (Means.PAUSE, "the guest is paused already" if guest.paused else ""),
             (Means.THROTTLE, "the guest is paused: it writes nothing" if guest.paused else ""),
             (Means.PARALLEL, _older("libvirt", pair.libvirt, LIBVIRT_PARALLEL)),
-            (Means.ZERO_COPY, _why_no_zero_copy(pair)),
+            (Means.ZERO_COPY, _why_no_zero_copy(pair, guest)),
             (
                 Means.COMPRESSION,
                 "the guest's memory is encrypted on the way, which takes the CPU"
@@ -105,12 +124,18 @@ def _why_no_postcopy(pair: Pair, guest: Guest) -> str:
         return "the guest has huge pages, each of which it would wait for whole"
     if guest.file_backed or guest.shared:
         return "the guest's memory is shared or backed by a file"
+    if pair.no_page_faults:
+        return f"the destination's QEMU cannot catch page faults: {pair.no_page_faults}"
     return _older("libvirt", pair.libvirt, LIBVIRT_RESCUE, " to rescue one that breaks")
 
 
-def _why_no_zero_copy(pair: Pair) -> str:
+def _why_no_zero_copy(pair: Pair, guest: Guest) -> str:
     if pair.encrypted:
         return "the stream is encrypted, which copies"
+    if guest.memory_limited:
+        return "the guest's definition limits what its QEMU may lock (memtune)"
+    if pair.locks_memory is False:
+        return "the source's libvirt may not let a QEMU lock its guest's memory"
     return _older("libvirt", pair.libvirt, LIBVIRT_ZERO_COPY) or _older(
         "QEMU", pair.qemu, QEMU_ZERO_COPY
     )

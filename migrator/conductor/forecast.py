@@ -9,7 +9,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from migrator.model import DirtyRate, Forecast, Means, Migration, Profile, Span, Statistics
+from migrator.model import (
+    PACKED,
+    DirtyRate,
+    Forecast,
+    Means,
+    Migration,
+    Packing,
+    Profile,
+    Span,
+    Statistics,
+)
 
 MIB = 1 << 20
 NOTICED_S = 0.05
@@ -18,6 +28,8 @@ PREPARE_S = Span(0.3, 2.5)
 """Until the destination's QEMU listens, and until the source's is gone."""
 MOST_ITERATIONS = 100
 STUCK = 0.98
+SOONER = 0.75
+"""Of the time; what is won by less is not worth the CPUs of both hosts."""
 FIRST_THROTTLE, MORE_THROTTLE, MOST_THROTTLE = 0.2, 0.1, 0.99
 """QEMU's own steps; a guest that is slowed down so writes less by that share."""
 SLOWED_FROM = 0.5
@@ -81,6 +93,29 @@ def _of_memory(expected: Expected, profile: Profile, possible: frozenset[Means])
         based_on = " and ".join(known) or "no measurement"
         return Forecast("precopy", quick, None, _mib(link), _dirty_mib_s(dirty), based_on)
     cases = _cases(expected, link, dirty, profile, throttles=False)
+    sure = all(each.converges for each in cases)
+    packed = Span(link.least * PACKED, link.most * PACKED)
+    packing = _packing(cases, _cases(expected, packed, dirty, profile, throttles=False))
+    return replace(_measured(expected, profile, possible, cases), sure=sure, packing=packing)
+
+
+def _packing(cases: Sequence[_Case], packed: Sequence[_Case]) -> Packing:
+    """What a link that carried more would do for a pre-copy."""
+    if not all(each.converges for each in packed):
+        return Packing.NOTHING
+    if not all(each.converges for each in cases):
+        return Packing.NEEDED
+    pairs = zip(cases, packed, strict=True)
+    sooner = all(by_it.seconds <= SOONER * each.seconds for each, by_it in pairs)
+    return Packing.SOONER if sooner else Packing.NOTHING
+
+
+def _measured(
+    expected: Expected, profile: Profile, possible: frozenset[Means], cases: Sequence[_Case]
+) -> Forecast:
+    link, dirty = expected.bandwidth, expected.dirty
+    assert link is not None
+    assert dirty is not None
     ends = [each for each in cases if each.converges]
     if len(ends) * 2 >= len(cases):
         return _told(expected, "precopy", ends)

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.conductor.eligibility import possible
-from migrator.model import DiskMode, DiskMove, Forecast, Means, MeansVerdict, Profile
+from migrator.model import (
+    DiskMode,
+    DiskMove,
+    Forecast,
+    Means,
+    MeansVerdict,
+    Migration,
+    Profile,
+    Tuning,
+)
 
 MIB = 1024 * 1024
 PARALLEL_MARGIN = 0.5
@@ -60,19 +69,25 @@ def start_flags(persistent: bool, encryption: str, disks: DiskCopy) -> list[str]
 POSTCOPY_FLAG = "postcopy"
 SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 THROTTLE_FLAG = "auto_converge"
+PACKED_FLAG = "compressed"
 
 
 def helping_flags(
-    profile: Profile, means: Sequence[MeansVerdict], expected: Forecast | None
+    profile: Profile,
+    means: Sequence[MeansVerdict],
+    expected: Forecast | None,
+    excluded: bool = False,
 ) -> frozenset[str]:
     """What a guest that outruns the copy may be met with; libvirt takes these at the start only.
 
     Each only where profile, hosts and guest allow it. Throttling is not prepared for where
     post-copy or a pause is permitted, which take seconds instead of minutes, nor for a guest that was
     measured and needs none.
+
+    :param excluded: memory is sent in a way that post-copy cannot follow.
     """
     if profile.allow_postcopy and possible(means, Means.POSTCOPY):
-        return frozenset({POSTCOPY_FLAG})
+        return frozenset() if excluded else frozenset({POSTCOPY_FLAG})
     throttle = profile.allow_throttle and possible(means, Means.THROTTLE)
     if profile.allow_pause:
         return frozenset()
@@ -84,8 +99,10 @@ def flags_of_another_attempt(
 ) -> tuple[str, ...]:
     """What could still be added."""
     could = {
+        POSTCOPY_FLAG: profile.allow_postcopy and possible(means, Means.POSTCOPY),
         THROTTLE_FLAG: profile.allow_throttle and possible(means, Means.THROTTLE),
         SYNCHRONOUS_FLAG: possible(means, Means.SYNCHRONOUS_WRITES),
+        PACKED_FLAG: possible(means, Means.COMPRESSION),
     }
     return tuple(flag for flag, can in could.items() if can and flag not in given)
 
@@ -115,3 +132,11 @@ def needs_synchronous_writes(
         limit = min(limit, bandwidth_mib_s * MIB * PARALLEL_MARGIN)
     copied = [move.target for move in moves if move.mode is DiskMode.COPY]
     return sum(write_rates.get(target, 0.0) for target in copied) > limit
+
+
+def bandwidth_of(migration: Migration) -> int | None:
+    """MiB/s it may use now, None for no limit: the operator's latest word, else the profile's."""
+    tuned = (migration.tuning or Tuning()).bandwidth_mib_s
+    if tuned is not None or migration.profile is None:
+        return (migration.bandwidth_mib_s if tuned is None else tuned) or None
+    return migration.profile.bandwidth_mib_s

@@ -10,7 +10,7 @@ import msgspec
 from migrator.conductor.admission import judge_migrate, parse_request
 from migrator.conductor.context import Context
 from migrator.conductor.disk_records import check_records, describe
-from migrator.conductor.expectations import Outing, expect, means_of
+from migrator.conductor.expectations import Outing, expect, means_of, sending_of
 from migrator.conductor.forecast import told
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
@@ -31,6 +31,7 @@ from migrator.model import (
     DiskMode,
     DiskMove,
     Forecast,
+    Host,
     Instance,
     Kind,
     MeansVerdict,
@@ -55,6 +56,7 @@ class _Case:
 
     request: MigrationRequest
     instance: Instance
+    source: Host
     move: Move
     facts: SourceFacts
     selection: Selection
@@ -93,11 +95,11 @@ def dry_run(context: Context, asked: Migrate) -> DryRun:
     if fitting and live:
         told, judged = fitting[0]
         copies = any(disk.mode == DiskMode.COPY for disk in told.disks)
-        means = means_of(context, case.facts, judged.candidate.host, copies)
-        hosts = (case.move.source, told.host)
+        means = means_of(context, case.facts, (case.source, judged.candidate.host), copies)
         disks = sum(disk.virtual_size or 0 for disk in told.disks if disk.mode == DiskMode.COPY)
-        outing = Outing(hosts, case.facts, case.profile, means, disks)
+        outing = _outing(case, judged, means, disks)
         expected = expect(context, outing, measure=True)
+        means = sending_of(context, outing, expected).means
     return DryRun(
         instance=case.instance.name,
         chosen=fitting[0][0].host if fitting else None,
@@ -111,15 +113,25 @@ def _submit(context: Context, case: _Case, judged: Judged, checked: Checked) -> 
     migration = _migration(context, case)
     if migration.kind is not Kind.LIVE:
         return context.stores.journal.submit(migration)
-    host = judged.candidate.host
     copies = copied(checked.disks.plan.moves)
-    means = means_of(context, case.facts, host, bool(copies))
+    means = means_of(context, case.facts, (case.source, judged.candidate.host), bool(copies))
     large = case.facts.memory_mib >= MEASURED_FROM_MIB
     disks = sum(each.needs for each in copies)
-    outing = Outing((case.move.source, host.name), case.facts, case.profile, means, disks)
-    expected = expect(context, outing, measure=large)
+    expected = expect(context, _outing(case, judged, means, disks), measure=large)
     said = Tell("observed", f"forecast: {told(expected)}", msgspec.to_builtins(expected))
     return context.stores.journal.submit(replace(migration, forecast=expected), [said])
+
+
+def _outing(case: _Case, judged: Judged, means: tuple[MeansVerdict, ...], disks: int) -> Outing:
+    return Outing(
+        case.source,
+        judged.candidate.host,
+        case.facts,
+        case.profile,
+        means,
+        disks,
+        case.profile.bandwidth_mib_s,
+    )
 
 
 def _same_request(context: Context, request: MigrationRequest) -> Migration | None:
@@ -161,7 +173,7 @@ def _open(context: Context, request: MigrationRequest, enough: int | None = None
         wishes=instance.wishes,
     )
     selection = select_hosts(context, facts, move, enough, candidates)
-    return _Case(request, instance, move, facts, selection, profile)
+    return _Case(request, instance, hosts[source], move, facts, selection, profile)
 
 
 def _migration(context: Context, case: _Case) -> Migration:

@@ -9,9 +9,11 @@ from migrator.messages.base import (
 )
 from migrator.messages.storage import PlannedVolume
 from migrator.model import (
+    PLAIN,
     DomainSummary,
     DomainView,
     Placement,
+    Sending,
     StandingAsks,
     StateFile,
     Statistics,
@@ -80,6 +82,8 @@ class TransferPlan(Message, frozen=True):
     disks_uri: str | None = None
     migrate_disks: list[str] = msgspec.field(default_factory=list)
     tls_destination: str | None = None
+    sending: Sending = PLAIN
+    """What goes with the flags parallel, zerocopy and compressed."""
 
 
 class StartTransfer(Command, frozen=True):

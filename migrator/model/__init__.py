@@ -16,6 +16,7 @@ from migrator.model.parts import *  # noqa: F403
 from migrator.model.placement import *  # noqa: F403
 from migrator.model.profiles import *  # noqa: F403
 from migrator.model.requests import *  # noqa: F403
+from migrator.model.sending import *  # noqa: F403
 from migrator.model.steering import *  # noqa: F403
 from migrator.model.topology import *  # noqa: F403
 from migrator.model.words import *  # noqa: F403

@@ -16,8 +16,22 @@ from migrator.model.words import ClaimPurpose, HostState, InstanceStatus
 
 
 @dataclass(frozen=True)
+class KernelFacts:
+    """What its own kernel tells an agent that runs on the host; nothing to one that looks in from
+    elsewhere."""
+
+    link_mib_s: int | None = None
+    """Of the network device that has the migration address."""
+    no_page_faults: str = ""
+    """Why QEMU cannot catch page faults there, as post-copy does at its destination; empty unless that
+    is certain. A half sentence."""
+    locks_memory: bool | None = None
+    """libvirt may raise the limit of the memory that a QEMU locks, as zero-copy does."""
+
+
+@dataclass(frozen=True)
 class HostFacts:
-    """What a host is, from its libvirt only."""
+    """What a host is, from its libvirt, and from its kernel where the agent runs on it."""
 
     libvirt_version: int
     hypervisor_version: int
@@ -37,6 +51,7 @@ class HostFacts:
     """For guests of the host's own architecture."""
     cpu_offers: tuple[CpuOffer, ...] = ()
     """The same; empty where libvirt cannot tell."""
+    kernel: KernelFacts = field(default_factory=KernelFacts)
 
 
 @dataclass(frozen=True)

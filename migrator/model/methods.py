@@ -28,10 +28,16 @@ class MeansVerdict:
     means: Means
     possible: bool
     why: str = ""
-    """Of a no; a half sentence."""
+    """Of a no, and of whether it is used; a half sentence."""
+    used: bool | None = None
+    """Whether the transfer starts with it; None where that is not for the plan to choose."""
 
     def __str__(self) -> str:
-        return f"{self.means}: {'yes' if self.possible else f'no, {self.why}'}"
+        if not self.possible:
+            return f"{self.means}: no, {self.why}"
+        if self.used is None:
+            return f"{self.means}: yes"
+        return f"{self.means}: {'used' if self.used else 'not used'}, {self.why}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,16 @@ MEASURED_S = 1
 """How long libvirt looks for a guest's dirty rate: enough for a forecast, short enough to wait for."""
 
 
+class Packing(enum.StrEnum):
+    """What a stream that is packed as well as most are would do for a pre-copy."""
+
+    NOTHING = "nothing"
+    """Or nobody has measured."""
+    SOONER = "sooner"
+    NEEDED = "needed"
+    """It would not end otherwise."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What is expected of a move; kept beside what it came to."""
@@ -68,3 +84,6 @@ class Forecast:
     dirty_mib_s: float | None
     based_on: str
     """In words: which measurements."""
+    sure: bool = False
+    """Pre-copy ends it within the budget in every case that the measurements leave open."""
+    packing: Packing = Packing.NOTHING

@@ -75,10 +75,11 @@ class TransferPolicy:
     throttle: bool = False
     """It was started so that the guest is slowed down when it outruns the copy."""
     restart_with: tuple[str, ...] = ()
-    """Start flags another attempt could add that this one lacks; empty once it was restarted."""
+    """Start flags another attempt could add that this one lacks, whatever it has to leave out for them;
+    empty once it was restarted."""
     spent_s: float = 0.0
     """Time towards the deadline that earlier attempts took."""
     link_mib_s: float | None = None
-    """Bandwidth the hosts had in earlier transfers."""
+    """What the link between the hosts carries at most; None while nobody knows."""
     dirty: DirtyRate | None = None
     """How fast the guest wrote before it moved, where that was measured."""

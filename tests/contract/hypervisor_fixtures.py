@@ -117,6 +117,10 @@ class World(Protocol):
 
     def heal(self) -> None: ...
 
+    def switched_on(self, instance_id: str) -> set[str]:
+        """Migration capabilities of the source's QEMU, while its guest moves."""
+        ...
+
     def kill_qemu(self, side: Side, instance_id: str) -> None: ...
 
     def kill_libvirtd(self, side: Side) -> None: ...
@@ -185,10 +189,12 @@ class Transfer:
         return self.error
 
 
-def begin(world: World, instance_id: str, *flags: str) -> Transfer:
+def begin(world: World, instance_id: str, *flags: str, **changes: Any) -> Transfer:
     """Start a transfer that will not end by itself and wait until memory flows."""
     world.slow()
-    transfer = Transfer(world.source.hypervisor, instance_id, plan(world, instance_id, *flags))
+    transfer = Transfer(
+        world.source.hypervisor, instance_id, plan(world, instance_id, *flags, **changes)
+    )
 
     def flows() -> bool:
         job = world.source.hypervisor.job(instance_id)
@@ -275,6 +281,12 @@ class FakeWorld:
 
     def heal(self) -> None:
         self._fleet.stall(False)
+
+    def switched_on(self, instance_id: str) -> set[str]:
+        transfer = self._fake(self.source).domains[instance_id].transfer
+        assert transfer is not None
+        names = {"parallel": "multifd", "compressed": transfer.plan.sending.compression or ""}
+        return {names.get(flag, flag) for flag in transfer.plan.flags}
 
     def kill_qemu(self, side: Side, instance_id: str) -> None:
         self._fake(side).kill_qemu(instance_id)
@@ -423,6 +435,16 @@ class LabWorld:
     def heal(self) -> None:
         self._lab.lab("heal", self.source.name, "--plane", "migration")
         self._cut = False
+
+    def switched_on(self, instance_id: str) -> set[str]:
+        import libvirt_qemu
+
+        conn = self._open(self._uris[self.source.name])
+        domain = conn.lookupByUUIDString(instance_id)
+        asked = json.dumps({"execute": "query-migrate-capabilities"})
+        answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, asked, 0))
+        conn.close()
+        return {each["capability"] for each in answer["return"] if each["state"]}
 
     def kill_qemu(self, side: Side, instance_id: str) -> None:
         name = side.hypervisor.view(instance_id).name

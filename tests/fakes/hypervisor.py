@@ -27,6 +27,7 @@ from migrator.model import (
     HostFacts,
     HostTopology,
     JobSample,
+    KernelFacts,
     PoolFacts,
     Statistics,
     VolumeInfo,
@@ -53,8 +54,18 @@ __all__ = [
 ]
 
 FLAGS = frozenset(
-    {"live", "peer2peer", "persist_dest", "undefine_source", "unsafe", "tls", "abort_on_error"}
-    | {"auto_converge", "parallel", "change_protection", "postcopy"}
+    {
+        "compressed",
+        "zerocopy",
+        "live",
+        "peer2peer",
+        "persist_dest",
+        "undefine_source",
+        "unsafe",
+        "tls",
+        "abort_on_error",
+    }
+    | {"auto_converge", "parallel", "zerocopy", "compressed", "change_protection", "postcopy"}
     | {"non_shared_disk", "non_shared_inc", "non_shared_synchronous_writes"}
 )
 """Flags the fake takes; what it cannot do (disks) it does not."""
@@ -164,6 +175,10 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
             pool_facts=tuple(self.pools.facts()),
             cpu_offers=offers(self.facts.arch, self.lacking_features),
         )
+
+    def kernel(self, migration_address: str) -> KernelFacts:
+        self._enter("kernel")
+        return self.facts.kernel
 
     def topology(self) -> HostTopology:
         self._enter("topology")
@@ -336,6 +351,9 @@ class FakeHypervisor(FakeSteering, FakeCopies, FakeOffline):
                 raise Broken("transfer.failed", "another migration job is already running")
             if destination is None or not destination.up:
                 raise Broken("transfer.failed", f"unable to connect to server at {plan.peer_uri}")
+            why_not = self.why_not_send(plan)
+            if why_not is not None:
+                raise Broken("transfer.failed", why_not)
             transfer = FakeTransfer(self, destination, domain, plan)
             domain.transfer = transfer
         transfer.run()

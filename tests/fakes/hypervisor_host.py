@@ -200,6 +200,28 @@ class FakeHost:
         if not domain.active and not domain.persistent and self.find(domain.id) is domain:
             self.domains.pop(domain.id)
 
+    def why_not_send(self, plan: TransferPlan) -> str | None:
+        """What libvirt and QEMU of this version say to the way memory is to be sent."""
+        flags, sending = set(plan.flags), plan.sending
+        parallel, packed = "parallel" in flags, sending.compression
+        knows_zstd = self.facts.libvirt_version >= 9_004_000
+        if sending.parallel and not parallel:
+            return "invalid argument: Turn parallel migration on to tune it"
+        if "zerocopy" in flags and not parallel:
+            return "Requested operation is not valid: zero-copy is only available for parallel migration"
+        if packed == "zstd" and not knows_zstd:
+            return "invalid argument: Unsupported compression method 'zstd'"
+        if packed == "zstd" and not parallel:
+            return "Compression method 'zstd' is only supported with parallel migration"
+        if packed == "xbzrle" and parallel and knows_zstd:
+            return "Compression method 'xbzrle' isn't supported with parallel migration"
+        if "zerocopy" in flags and (packed or "tls" in flags):
+            return "Zero copy only available for non-compressed non-TLS multifd migration"
+        between = 8_000_000 <= self.facts.hypervisor_version < 10_001_000
+        if parallel and "postcopy" in flags and between:
+            return "Postcopy is not yet compatible with multifd"
+        return None
+
     def why_not_receive(self, domain: FakeDomain, plan: TransferPlan) -> str | None:
         """What this host's libvirt says to a guest that wants to come; None when it may."""
         if not self.up:

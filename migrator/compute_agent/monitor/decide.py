@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from migrator.compute_agent.monitor.actions import (
     Abort,
     Action,
-    Restart,
     SetDowntime,
     SetSpeed,
     Wait,
@@ -33,6 +32,13 @@ from migrator.compute_agent.monitor.patience import (
     too_long,
 )
 from migrator.compute_agent.monitor.phases import Stage, phase_of
+from migrator.compute_agent.monitor.restarting import (
+    PACKED_FLAG,
+    POSTCOPY_FLAG,
+    SYNCHRONOUS_FLAG,
+    THROTTLE_FLAG,
+    again,
+)
 from migrator.compute_agent.monitor.ways import (
     allowed,
     asked_for,
@@ -41,7 +47,7 @@ from migrator.compute_agent.monitor.ways import (
     postcopy,
     untried,
 )
-from migrator.model import OnDeadline, TransferPolicy
+from migrator.model import ForceMethod, OnDeadline, TransferPolicy
 
 __all__ = ["Known", "Reading", "decide", "learn", "observe", "phase_of"]
 
@@ -59,8 +65,6 @@ WORTH = 0.5
 """It must at least halve what is left."""
 MOST_THROTTLE = 99
 """Per cent; QEMU goes no further."""
-THROTTLE_FLAG = "auto_converge"
-SYNCHRONOUS_FLAG = "non_shared_synchronous_writes"
 
 
 def decide(policy: TransferPolicy | None, reading: Reading, known: Known, asks: Asks) -> Action:
@@ -147,9 +151,7 @@ def _mirror_lags(case: Case) -> Action | None:
     over = case.left_s is not None and case.left_s <= 0
     if over and policy.profile.on_deadline is OnDeadline.ABORT:
         return None
-    if SYNCHRONOUS_FLAG not in policy.restart_with or case.known.restarted:
-        return None
-    return allowed(case, Restart((SYNCHRONOUS_FLAG,), "mirror_lags", case.known.mirror.facts))
+    return again(case, SYNCHRONOUS_FLAG, "mirror_lags")
 
 
 def _forced(case: Case) -> Action | None:
@@ -163,7 +165,10 @@ def _forced(case: Case) -> Action | None:
     if not case.flows:
         return Wait("link_too_slow_to_force", case.facts)
     ways: Sequence[Action] = asked_for(case, method)
-    return end(case, ways, "force_asked")
+    action = end(case, ways, "force_asked")
+    if action is None and method is ForceMethod.POSTCOPY:
+        return again(case, POSTCOPY_FLAG, "force_asked")
+    return action
 
 
 def _deadline(case: Case) -> Action | None:
@@ -284,13 +289,14 @@ def _not_converging(case: Case) -> Action | None:
     assert policy is not None
     if not case.flows:
         return Wait("link_too_slow_to_force", case.facts)
-    action = end(case, permitted(case), "not_converging")
+    action = (
+        again(case, POSTCOPY_FLAG, "not_converging")
+        or end(case, permitted(case), "not_converging")
+        or again(case, THROTTLE_FLAG, "not_converging")
+        or again(case, PACKED_FLAG, "not_converging")
+    )
     if action is not None:
         return action
-    throttle = THROTTLE_FLAG in policy.restart_with and policy.profile.allow_throttle
-    again = allowed(case, Restart((THROTTLE_FLAG,), "not_converging", case.facts))
-    if throttle and not case.known.restarted and again is not None:
-        return again
     if policy.profile.on_deadline is OnDeadline.CONTINUE:
         return Wait("not_converging", case.facts)
     return Abort("not_converging", case.facts)

@@ -229,6 +229,8 @@ class Case:
             numbers["expected_downtime_ms"] = round(self.freeze_ms(known.left))
         if self.policy is not None:
             numbers["budget_ms"] = float(self.budget_ms)
+            if self.policy.link_mib_s is not None:
+                numbers["link_mib_s"] = round(self.policy.link_mib_s, 1)
         ahead = self.outlook if self.policy is not None else None
         if ahead is not None:
             numbers["outlook_mib"] = round(ahead.floor / MIB, 1)

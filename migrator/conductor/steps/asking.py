@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from migrator.conductor.run import Run, send
 from migrator.conductor.steering import standing
+from migrator.conductor.steps.base import Results
 from migrator.conductor.steps.transfer_plan import policy_of
 from migrator.errors import Fenced, MigratorError
 from migrator.messages import Steer
@@ -35,7 +36,7 @@ def told_at_start(run: Run) -> Told:
     return Told(incarnation, _asks(run))
 
 
-def hand_on(run: Run, told: Told) -> None:
+def hand_on(run: Run, results: Results, told: Told) -> None:
     """Tell the agent what it does not know, and record what it says to a force-complete."""
     incarnation = run.context.incarnations.of(run.source, run.context.stores.hosts)
     asks = _asks(run)
@@ -50,7 +51,7 @@ def hand_on(run: Run, told: Told) -> None:
     request = Steer(
         **run.head(run.source, f"steer-{told.count}-{int(now * 1000)}", DEADLINE_S),
         asks=standing(run.migration),
-        policy=policy_of(run),
+        policy=policy_of(run, results),
     )
     try:
         answer = send(run.source, run.context.agents.steer, request)

@@ -267,7 +267,7 @@ class AwaitTransfer(Step):
         """An abort, or what else was asked."""
         by = run.migration.abort_by
         if by is None:
-            hand_on(run, seen.told)
+            hand_on(run, results, seen.told)
         elif not seen.abort_sent:
             seen.abort_sent = seen.look = True
             answer = abort(run, results)

@@ -10,7 +10,7 @@ from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.bring_state import HERE, THERE, state_files
 from migrator.conductor.steps.place import Placed
-from migrator.conductor.steps.transfer_plan import bandwidth_of
+from migrator.conductor.transfer_plan import bandwidth_of
 from migrator.errors import Broken, MigratorError, Transient, error_from_dict
 from migrator.messages import (
     LimitStreams,
@@ -148,7 +148,7 @@ class Copying:
             role=role,
             volumes=volumes,
             peer_uri=self._peer_uri,
-            bandwidth_mib_s=bandwidth_of(run),
+            bandwidth_mib_s=bandwidth_of(run.migration),
             bases=self._bases,
         )
         send(host, run.context.agents.stream_volumes, request)
@@ -174,7 +174,7 @@ class Copying:
                 return view.volumes
             while not self._silent():
                 self._obey()
-                if role is StreamRole.COPY and bandwidth_of(self._run) != self._limited:
+                if role is StreamRole.COPY and bandwidth_of(self._run.migration) != self._limited:
                     self._limit()
 
     def _silent(self) -> bool:
@@ -189,7 +189,7 @@ class Copying:
         """Hold the streams to what they may use now. An agent that is away is told when it is asked to
         go on, at the latest."""
         run = self._run
-        limit = bandwidth_of(run)
+        limit = bandwidth_of(run.migration)
         request = LimitStreams(
             **run.head(run.source, self._next("limit"), LIMIT_DEADLINE_S), bandwidth_mib_s=limit
         )

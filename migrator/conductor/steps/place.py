@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from migrator.conductor.claiming import Missed, claim
-from migrator.conductor.expectations import means_of
+from migrator.conductor.expectations import Outing, means_of, sending_of
 from migrator.conductor.host_turns import pause_s
 from migrator.conductor.placement import (
     MOST_CANDIDATES,
@@ -21,11 +22,13 @@ from migrator.conductor.placement import (
 )
 from migrator.conductor.run import Run
 from migrator.conductor.steps.base import Result, Results, Step, pack
+from migrator.conductor.transfer_plan import bandwidth_of
 from migrator.conductor.wanted import Move
 from migrator.errors import Transient
 from migrator.first_use import prepare
 from migrator.messages import PlannedVolume, SourceFacts
 from migrator.model import (
+    PLAIN,
     DiskMove,
     DropClaim,
     HoldBytes,
@@ -35,6 +38,7 @@ from migrator.model import (
     MeansVerdict,
     Placement,
     Refusal,
+    Sending,
 )
 from migrator.scheduler.select import Judged
 from migrator.states import PAST_NO_RETURN, MigrationState
@@ -63,7 +67,13 @@ class Placed(msgspec.Struct, frozen=True):
     write_rates: dict[str, float] = msgspec.field(default_factory=dict)
     """target -> bytes/s the guest was seen to write."""
     means: list[MeansVerdict] = msgspec.field(default_factory=list)
-    """What the hosts and the guest allow."""
+    """What the hosts and the guest allow, and what of it is used."""
+    sending: Sending = PLAIN
+    packed: Sending = PLAIN
+    """Of another attempt, if its memory had to be packed."""
+    link_mib_s: float | None = None
+    excludes_postcopy: bool = False
+    """What is chosen cannot be followed by post-copy."""
 
     @property
     def created(self) -> list[PlannedVolume]:
@@ -112,8 +122,8 @@ class Place(Step):
                 source = run.context.candidates.known(run.source)
                 placed = _placed(source, judged, checked)
                 let_go = sorted(to_let_go(facts, move.wishes))
-                means = _means(run, facts, judged, checked)
-                return pack(msgspec.structs.replace(placed, detach=let_go, means=means))
+                chosen = _sending(run, facts, (source, host), checked)
+                return pack(msgspec.structs.replace(placed, detach=let_go, **chosen))
             tried[host.name] = checked
             why = "; ".join(refusal.message for refusal in checked.refusals)
             self._release(run, f"{checked.host} refused: {why}")
@@ -183,15 +193,30 @@ def _unclaimed(host: str, conflict: Transient) -> Checked:
     return Checked(host, (Refusal("claim", conflict.code, conflict.message, conflict.facts),))
 
 
-def _means(run: Run, facts: SourceFacts, judged: Judged, checked: Checked) -> list[MeansVerdict]:
-    """What the two hosts and the guest allow, for the plan and for whoever asks why later."""
-    if run.migration.kind is not Kind.LIVE:
-        return []
+def _sending(
+    run: Run, facts: SourceFacts, hosts: tuple[Host, Host], checked: Checked
+) -> dict[str, Any]:
+    """What the two hosts and the guest allow, and how its memory is sent: for the start, and for whoever
+    asks why later."""
+    migration = run.migration
+    if migration.kind is not Kind.LIVE or migration.profile is None:
+        return {}
     copies = bool(copied(checked.disks.plan.moves))
-    means = means_of(run.context, facts, judged.candidate.host, copies)
-    if means != run.migration.means:
-        run.tell("step", "; ".join(map(str, means)), means=[str(each) for each in means])
-    return list(means)
+    means = means_of(run.context, facts, hosts, copies)
+    outing = Outing(
+        *hosts, facts, migration.profile, means, bandwidth_mib_s=bandwidth_of(migration)
+    )
+    chosen = sending_of(run.context, outing, migration.forecast)
+    if chosen.means != migration.means:
+        told = [str(each) for each in chosen.means]
+        run.tell("step", "; ".join(told), means=told)
+    return {
+        "means": list(chosen.means),
+        "sending": chosen.sending,
+        "packed": chosen.packed,
+        "link_mib_s": chosen.link_mib_s,
+        "excludes_postcopy": chosen.excludes_postcopy,
+    }
 
 
 def _placed(source: Host, judged: Judged, checked: Checked) -> Placed:

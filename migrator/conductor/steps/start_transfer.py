@@ -79,7 +79,7 @@ def start(run: Run, results: Results) -> TransferStarted:
         **run.head(run.source, StartTransfer.name, DEADLINE_S),
         plan=plan_of(run, results),
         autostart=facts.view.autostart,
-        policy=policy_of(run),
+        policy=policy_of(run, results),
         asks=standing(run.migration),
     )
     ask = run.context.agents.start_transfer

@@ -11,16 +11,26 @@ from migrator.conductor.steps.base import Results
 from migrator.conductor.steps.place import Placed
 from migrator.conductor.transfer_plan import (
     MIB,
+    PACKED_FLAG,
     POSTCOPY_FLAG,
     THROTTLE_FLAG,
     DiskCopy,
+    bandwidth_of,
     flags_of_another_attempt,
     helping_flags,
     needs_synchronous_writes,
     start_flags,
 )
 from migrator.messages import DestinationPrepared, SourceFacts, TransferPlan
-from migrator.model import MEASURED_S, DirtyRate, Forecast, Means, TransferPolicy, Tuning
+from migrator.model import (
+    MEASURED_S,
+    PLAIN,
+    DirtyRate,
+    Forecast,
+    Means,
+    Sending,
+    TransferPolicy,
+)
 
 
 def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferPlan:
@@ -35,6 +45,7 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
     encryption = run.context.settings.encryption
     disks = _disks(run, placed)
     flags = set(start_flags(facts.view.persistent, encryption, disks))
+    sending = _sending(run, placed)
     control = placed.destination.control_address
     return TransferPlan(
         peer_uri=placed.destination.peer_uri,
@@ -42,20 +53,22 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
         listen_address=control if over_control else prepared.listen_address,
         destination_xml=rendered["destination_xml"],
         persistent_xml=rendered["persistent_xml"],
-        flags=sorted(flags | _helping(run)),
-        bandwidth_mib_s=bandwidth_of(run),
+        flags=sorted(flags | sending.flags | _helping(run, placed)),
+        bandwidth_mib_s=bandwidth_of(run.migration),
         disks_uri=prepared.disks_uri,
         migrate_disks=disks.targets,
         tls_destination=run.destination if encryption == "required" else None,
+        sending=sending,
     )
 
 
-def policy_of(run: Run) -> TransferPolicy | None:
+def policy_of(run: Run, results: Results) -> TransferPolicy | None:
     """What the source's monitor decides by."""
     migration = run.migration
     if migration.profile is None:
         return None
-    given = _helping(run)
+    placed = msgspec.convert(results["place"], Placed)
+    given = _helping(run, placed) | _sending(run, placed).flags
     restarted = migration.start_flags is not None
     more = flags_of_another_attempt(migration.profile, migration.means, given)
     spent = run.context.clock.now() - (migration.started_at or migration.created_at)
@@ -65,6 +78,7 @@ def policy_of(run: Run) -> TransferPolicy | None:
         throttle=THROTTLE_FLAG in given,
         restart_with=() if restarted else more,
         spent_s=spent.total_seconds() if restarted else 0.0,
+        link_mib_s=placed.link_mib_s,
         dirty=_measured(migration.forecast),
     )
 
@@ -85,21 +99,20 @@ def _disks(run: Run, placed: Placed) -> DiskCopy:
     return DiskCopy(placed.needs_unsafe, placed.disks, needed and can)
 
 
-def _helping(run: Run) -> frozenset[str]:
+def _sending(run: Run, placed: Placed) -> Sending:
+    """Of this attempt: one that was started again has to leave out what its flags exclude."""
+    again = frozenset(run.migration.start_flags or ())
+    if PACKED_FLAG in again:
+        return placed.packed
+    return PLAIN if POSTCOPY_FLAG in again and placed.excludes_postcopy else placed.sending
+
+
+def _helping(run: Run, placed: Placed) -> frozenset[str]:
     """Those of this attempt."""
     migration = run.migration
-    first = (
-        frozenset[str]()
-        if migration.profile is None
-        else helping_flags(migration.profile, migration.means, migration.forecast)
-    )
-    return first | frozenset(migration.start_flags or ())
-
-
-def bandwidth_of(run: Run) -> int | None:
-    """MiB/s it may use now, None for no limit: the operator's latest word, else the profile's."""
-    migration = run.migration
-    tuned = (migration.tuning or Tuning()).bandwidth_mib_s
-    if tuned is not None or migration.profile is None:
-        return (migration.bandwidth_mib_s if tuned is None else tuned) or None
-    return migration.profile.bandwidth_mib_s
+    again = frozenset(migration.start_flags or ())
+    if migration.profile is None:
+        return again
+    excluded = placed.excludes_postcopy and POSTCOPY_FLAG not in again
+    first = helping_flags(migration.profile, migration.means, migration.forecast, excluded)
+    return first | again

@@ -6,7 +6,7 @@ import pytest
 
 from migrator.compute_agent.ports import JobIteration
 from migrator.errors import Broken, Transient
-from migrator.model import DomainState, Reason
+from migrator.model import DomainState, Reason, Sending
 from tests.contract.hypervisor_fixtures import (
     GuestWish,
     Transfer,
@@ -159,3 +159,44 @@ def test_a_dirty_rate_is_measured_without_a_transfer(world: World) -> None:
     rate = world.source.hypervisor.measure_dirty_rate(world.start(GuestWish()), 1)
     assert rate is not None
     assert rate >= 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "sending", "on", "off"),
+    [
+        (("parallel",), Sending(3), "multifd", "xbzrle"),
+        (("compressed",), Sending(compression="xbzrle", cache_mib=128), "xbzrle", "multifd"),
+    ],
+)
+def test_memory_is_sent_in_the_way_that_was_asked_for(
+    world: World, flags: tuple[str, ...], sending: Sending, on: str, off: str
+) -> None:
+    guest = world.start(GuestWish(big=True))
+    transfer = begin(world, guest, *flags, sending=sending)
+    switched_on = world.switched_on(guest)
+    assert on in switched_on
+    assert off not in switched_on
+    assert world.source.hypervisor.abort_job(guest)
+    assert isinstance(transfer.wait(), Broken)
+    assert world.source.hypervisor.view(guest).state is DomainState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("flags", "sending", "why"),
+    [
+        ((), Sending(3), "Turn parallel migration on"),
+        (("zerocopy",), Sending(zero_copy=True), "only available for parallel"),
+        (("parallel", "compressed"), Sending(2, compression="zstd"), "zstd"),
+        (("parallel", "zerocopy", "compressed"), Sending(2, True, "xbzrle"), "Zero copy only"),
+    ],
+)
+def test_a_way_to_send_that_does_not_go_with_the_rest_is_refused_and_the_guest_stays(
+    world: World, flags: tuple[str, ...], sending: Sending, why: str
+) -> None:
+    guest = world.start(GuestWish())
+    wanted = plan(world, guest, *flags, sending=sending)
+    refused = Transfer(world.source.hypervisor, guest, wanted).wait()
+    assert isinstance(refused, Broken)
+    assert why in refused.message
+    assert world.source.hypervisor.view(guest).state is DomainState.RUNNING
+    assert not world.destination.hypervisor.view(guest).active
