@@ -12,8 +12,9 @@ from migrator.conductor.context import Context
 from migrator.conductor.disk_records import DiskRecords
 from migrator.conductor.ports import Heard
 from migrator.errors import MigratorError, Refused
-from migrator.messages import Empty
+from migrator.messages import Empty, ListMigrations
 from migrator.model import DomainSummary, Instance, InstanceStatus, Placement
+from migrator.states import MigrationState
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ AGAIN_S = 1.0
 IDLE_S = 3600.0
 """Until the next inventory that changes something; any long wait would do."""
 
+MOVED = "moved_externally"
 ASK_AGAIN = frozenset({str(InstanceStatus.SPLIT_BRAIN), str(InstanceStatus.GONE)})
 """What is not believed at first hearing."""
 
@@ -99,12 +101,23 @@ class Settling:
                 return True
             if settled.happened in ASK_AGAIN and not alarm:
                 return False
+            if settled.happened == MOVED and self._is_a_remnant(settled.instance):
+                return True
             uses = settled.instance.status in USES_RESOURCES
             instances.save(settled.instance, uses, held)
             if foreign or (known is not None and known.status is InstanceStatus.SPLIT_BRAIN):
                 self._context.stores.claims.keep_foreign(instance_id, foreign)
         self._say(settled)
         return True
+
+    def _is_a_remnant(self, instance: Instance) -> bool:
+        """Where it is seen is what its lost migration left behind, and is to release. Settled again
+        when that is done."""
+        migrations = self._context.stores.migrations
+        for last in migrations.find(ListMigrations(instance=instance.id, limit=1)):
+            lost = last.state is MigrationState.LOST and last.source == instance.host
+            return lost and bool(migrations.open_todos(last.id))
+        return False
 
     def _look_again(self, instance_id: str) -> None:
         """Ask every host that is said to have it; one that does not answer keeps its last word."""
