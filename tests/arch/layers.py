@@ -74,6 +74,7 @@ LAYERS: Mapping[str, Layer] = {
     "migrator.conductor.profiles": Layer.POLICY,
     "migrator.conductor.eligibility": Layer.POLICY,
     "migrator.conductor.forecast": Layer.POLICY,
+    "migrator.conductor.hanging": Layer.POLICY,
     "migrator.conductor.sending_plan": Layer.POLICY,
     "migrator.conductor.queue": Layer.POLICY,
     "migrator.conductor.recovery": Layer.POLICY,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
+from migrator.conductor.hanging import hangs_after_s
 from migrator.conductor.mailroom import Wake
 from migrator.conductor.outcome import Judgement, Side, Verdict, judge, side_of_destination
 from migrator.conductor.run import Run
@@ -28,8 +31,15 @@ from migrator.conductor.steps.start_transfer import (
     unfreeze_destination,
 )
 from migrator.errors import Broken, Refused, Transient
-from migrator.messages import DomainEvent, Inspected, InstanceRef, TransferEnded, TransferView
-from migrator.model import Phase
+from migrator.messages import (
+    DomainEvent,
+    Inspected,
+    InstanceRef,
+    SourceFacts,
+    TransferEnded,
+    TransferView,
+)
+from migrator.model import DomainState, JobSample, Phase
 from migrator.states import POSTCOPY_STATES, MigrationState
 
 QUIET_S = 5.0
@@ -41,8 +51,6 @@ RESOLVING_S = 0.5
 """Between two looks while libvirt resolves what has ended."""
 AWAY_S = 1.0
 """Between two looks while a host does not answer."""
-HANGS_AFTER_S = 5.0
-"""After libvirt took an abort the call returns within 0.2 s, unless a destination's QEMU hangs."""
 PAGES_TELL = frozenset({Verdict.POSTCOPY, Verdict.POSTCOPY_PAUSED})
 SPLIT_EVENTS = frozenset({"postcopy", "postcopy_failed"})
 ENDINGS = frozenset({"stopped", "crashed", "shutdown"})
@@ -168,7 +176,7 @@ class AwaitTransfer(Step):
             seen.ended, seen.moved = True, bool(transfer.ok)
             seen.error = seen.error or transfer.error
             seen.restart_with = transfer.restart_with
-        self._end_what_hangs(run, seen, transfer)
+        self._end_what_hangs(run, seen, transfer, source.view.job if source else None)
         nobody_runs_it = source is not None and transfer is None
         view = source.view if source else None
         judgement = judge(
@@ -248,10 +256,12 @@ class AwaitTransfer(Step):
         raise Broken(
             "transfer.failed",
             f"libvirt gave the transfer up: {seen.error or 'no reason given'}; "
-            f"the guest runs on {run.source} as before",
+            f"{_how_it_stays(run, results)}",
         )
 
-    def _end_what_hangs(self, run: Run, seen: _Seen, transfer: TransferView | None) -> None:
+    def _end_what_hangs(
+        self, run: Run, seen: _Seen, transfer: TransferView | None, job: JobSample | None
+    ) -> None:
         """Its monitor gave it up, libvirt agreed, and still it does not end."""
         if transfer is None or transfer.ended or not transfer.abort_requested:
             seen.aborting_since = None
@@ -259,7 +269,7 @@ class AwaitTransfer(Step):
         now = run.context.clock.monotonic()
         if seen.aborting_since is None:
             seen.aborting_since = now
-        elif now - seen.aborting_since >= HANGS_AFTER_S:
+        elif now - seen.aborting_since >= hangs_after_s(job):
             unfreeze_destination(run)
             seen.aborting_since = now
 
@@ -306,6 +316,17 @@ def _inspect(run: Run, host: str, seen: _Seen) -> Inspected | None:
         return None
     seen.away -= {host}
     return answer
+
+
+def _how_it_stays(run: Run, results: Results) -> str:
+    """As its user has it by now: whoever undoes the transfer sees to that."""
+    told = [each.action for each in run.migration.actions]
+    before = msgspec.convert(results["describe_source"], SourceFacts).view.state
+    if paused_on_its_way(run.migration):
+        return f"the guest is paused on {run.source}, as its user has left it"
+    if before is DomainState.PAUSED and USER_RESUMED not in told:
+        return f"the guest is paused on {run.source} as before"
+    return f"the guest runs on {run.source} as before"
 
 
 def _note_pause(run: Run, paused: bool) -> None:

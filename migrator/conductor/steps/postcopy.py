@@ -144,7 +144,7 @@ def _next_plan(run: Run, rescue: Rescue, results: Results) -> tuple[TransferPlan
 
 def _again_later(run: Run, rescue: Rescue, plane: str, error: MigratorError) -> None:
     now = run.context.clock.monotonic()
-    _note_hanging(run, rescue, error, now)
+    note_hanging(run, rescue, error, now)
     if error.code in STILL_AT_IT:
         rescue.next_at = now + BUSY_S
         if error.code != rescue.waits_for:
@@ -161,7 +161,7 @@ def _again_later(run: Run, rescue: Rescue, plane: str, error: MigratorError) -> 
     )
 
 
-def _note_hanging(run: Run, rescue: Rescue, error: MigratorError, now: float) -> None:
+def note_hanging(run: Run, rescue: Rescue, error: MigratorError, now: float) -> None:
     """libvirt asks the destination's QEMU before it connects the two; a QEMU one of whose threads waits
     for a page with QEMU's lock in hand does not answer."""
     if error.code not in ("libvirt.timeout", "guest.busy"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from migrator.conductor.hanging import hangs_after_s
 from migrator.conductor.outcome import (
     Side,
     Verdict,
@@ -146,6 +147,8 @@ def abort(run: Run, results: Results) -> Aborted:
     # Of its own each time: the agent would answer one it knows as it did before.
     step = f"abort-{run.migration.attempt}-{int(run.context.clock.monotonic() * 1000)}"
 
+    began = run.context.clock.monotonic()
+
     def ask() -> Aborted:
         request = Abort(
             **run.head(run.source, step, ABORT_DEADLINE_S),
@@ -157,10 +160,18 @@ def abort(run: Run, results: Results) -> Aborted:
             return send(run.source, run.context.agents.abort, request)
         except Transient as stuck:
             if stuck.code == "guest.state_unknown":
-                unfreeze_destination(run)
+                _unfreeze_if_it_hangs(run, run.context.clock.monotonic() - began)
             raise
 
     return run.until_answered(f"{run.source} to stop the transfer", ask)
+
+
+def _unfreeze_if_it_hangs(run: Run, since_s: float) -> None:
+    """Not while what is on its way over a slow link may still be what the abort waits for."""
+    request = InstanceRef(instance_id=run.migration.instance_id)
+    job = run.context.agents.inspect(run.source, request).view.job
+    if since_s >= hangs_after_s(job):
+        unfreeze_destination(run)
 
 
 def unfreeze_destination(run: Run) -> bool:
