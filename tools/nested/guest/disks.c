@@ -23,9 +23,10 @@ static const uint64_t BLOCK_MAGIC = 0x6d69677261746f72ull;
 struct block { uint64_t magic, slot, sequence, sum, pattern[WORDS - 4]; };
 struct disk { char path[16]; int fd; uint64_t slots, sequence; struct block *block; };
 
-atomic_ulong disk_errors, disk_writes;
+atomic_ulong disk_errors, disk_writes, adopted_disks;
 int disks;
-static pthread_rwlock_t going_on = PTHREAD_RWLOCK_INITIALIZER;
+/* Whoever powers off comes before those who read and write, however busy they are. */
+static pthread_rwlock_t going_on = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static uint64_t block_sum(const struct block *block) {
     uint64_t sum = block->magic ^ block->slot * GOLDEN ^ block->sequence;
@@ -60,15 +61,25 @@ static void check_slot(struct disk *disk, uint64_t slot) {
     if (wanted && read_slot(disk, slot) != wanted) disk_error(disk, "check", slot);
 }
 
-/* What an earlier boot wrote must all be there: every block but the one that may have been half written at the end. */
+/*
+ * What an earlier boot wrote must all be there: every block but the one that may have been half written at the end. A guest
+ * that powers off lets go of its disks while its threads still run: nothing is read after that, or it would count as damage.
+ */
 static void adopt_disk(struct disk *disk) {
     for (uint64_t slot = 0; slot < disk->slots; slot++) {
+        pthread_rwlock_rdlock(&going_on);
         uint64_t sequence = read_slot(disk, slot);
+        pthread_rwlock_unlock(&going_on);
         if (sequence > disk->sequence) disk->sequence = sequence;
         if (slot == 0 && !sequence && !disk->block->magic) break; /* never used: block 0 is the first to be written */
     }
-    for (uint64_t slot = 0; disk->sequence && slot < disk->slots; slot++)
-        if (slot != disk->sequence % disk->slots) check_slot(disk, slot);
+    for (uint64_t slot = 0; disk->sequence && slot < disk->slots; slot++) {
+        if (slot == disk->sequence % disk->slots) continue;
+        pthread_rwlock_rdlock(&going_on);
+        check_slot(disk, slot);
+        pthread_rwlock_unlock(&going_on);
+    }
+    atomic_fetch_add(&adopted_disks, 1);
 }
 
 static void write_next(struct disk *disk) {

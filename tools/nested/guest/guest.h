@@ -20,7 +20,7 @@ extern atomic_ulong memory_errors, passes, dirty_pages;
 int start_memory(void);
 
 /* disks.c */
-extern atomic_ulong disk_errors, disk_writes;
+extern atomic_ulong disk_errors, disk_writes, adopted_disks;
 extern int disks;
 void start_disks(void);
 void stop_disks(void); /* returns when no write is on its way, and lets none begin */

@@ -23,9 +23,9 @@ static void print_heartbeat(double gap_last, double gap_max, double lost) {
     static unsigned long n;
     char mem[32], disk[32];
     say("heartbeat n=%lu t_ms=%.0f wall_ms=%.0f gap_last_ms=%.0f gap_max_ms=%.0f lost_ms=%.0f mem=%s passes=%lu dirty_mib=%lu "
-        "disk=%s writes=%lu", ++n, now_ms(CLOCK_MONOTONIC), now_ms(CLOCK_REALTIME), gap_last, gap_max, lost,
+        "disk=%s adopted=%lu writes=%lu", ++n, now_ms(CLOCK_MONOTONIC), now_ms(CLOCK_REALTIME), gap_last, gap_max, lost,
         verdict(mem, sizeof mem, memory_errors, 1), passes, dirty_pages / 256,
-        verdict(disk, sizeof disk, disk_errors, disks), disk_writes);
+        verdict(disk, sizeof disk, disk_errors, disks), adopted_disks, disk_writes);
 }
 
 /*

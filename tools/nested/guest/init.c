@@ -4,7 +4,7 @@
  * It dirties memory at a set rate, writes sequence-numbered blocks to every disk, re-reads and checks all of both, and
  * prints one line a second on the console:
  *
- *   heartbeat n=7 t_ms=9012 wall_ms=1700000009000 gap_last_ms=11 gap_max_ms=74 lost_ms=63 mem=ok passes=2 dirty_mib=40 disk=ok writes=131
+ *   heartbeat n=7 t_ms=9012 wall_ms=1700000009000 gap_last_ms=11 gap_max_ms=74 lost_ms=63 mem=ok passes=2 dirty_mib=40 disk=ok adopted=1 writes=131
  *
  * Which clock sees a migration?  CLOCK_MONOTONIC (t_ms) and CLOCK_REALTIME (wall_ms) both stand still while the virtual
  * machine is stopped: the hypervisor moves its virtual clock along with it, so a guest that only compares those never
@@ -16,6 +16,7 @@
  *   gap_max_ms   the largest gap_last_ms since boot.
  *   lost_ms      all time the guest's clocks lost since boot, that is: how long it was stopped (within a few ms).
  *   mem, disk    ok, none, or bad:COUNT; the first errors are printed as lines beginning with "corrupt".
+ *   adopted      disks on which all that earlier boots wrote has been looked at; until then disk=ok says little.
  *   passes       complete re-checks of all test memory.
  *
  * Kernel command line: dirty=MIB (rewritten over and over), rate=MIB_PER_S (0 or absent = without pause), fill=MIB
