@@ -12,6 +12,7 @@ from migrator.model import DomainState, DomainView, Reason
 def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
     """Started first, unmarked last: whoever finds it unmarked knows that nothing is left to do.
 
+    One that its owner has saved meanwhile stays so: it goes on when it is wanted.
     A domain without this migration's mark was restored before, or was never touched.
     :raises Refused: ``instance.gone``.
     :raises Broken: ``guest.start_failed`` with libvirt's words.
@@ -29,7 +30,7 @@ def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
         return SourceRestored(view=hypervisor.view(request.instance_id))
     if view.mark is None or view.mark.migration_id != request.migration_id:
         return SourceRestored(view=view)
-    if request.running and not view.active:
+    if request.running and not view.active and view.reason is not Reason.SAVED:
         hypervisor.start(request.instance_id)
     return SourceRestored(
         view=unmark_source(hypervisor, request.instance_id, request.migration_id, request.autostart)

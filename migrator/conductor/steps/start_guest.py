@@ -7,8 +7,7 @@ import msgspec
 from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.commit_cold import commit_cold
-from migrator.conductor.steps.stop_guest import look_until
-from migrator.errors import Refused
+from migrator.conductor.steps.stop_guest import check_off, look_until
 from migrator.messages import SourceFacts
 from migrator.messages import StartGuest as Ask
 from migrator.states import PAST_NO_RETURN
@@ -24,7 +23,7 @@ class StartGuest(Step):
 
     def execute(self, run: Run, results: Results) -> Result:
         facts = msgspec.convert(results["describe_source"], SourceFacts)
-        self._check_source(run, facts)
+        check_off(run, facts)
         if not facts.view.active:
             return {"why": f"{facts.name} is defined on {run.destination}, off as it was"}
         host = run.destination
@@ -43,13 +42,3 @@ class StartGuest(Step):
         if there.active and ours:
             run.note("alarm", "the guest had been started when the migration was to be undone")
             commit_cold(run, results, "found running on the destination while rolling back")
-
-    def _check_source(self, run: Run, facts: SourceFacts) -> None:
-        """:raises Refused: ``guest.busy`` when somebody has started it there during the copy."""
-        here = look_until(run, run.source)
-        if here.active:
-            raise Refused(
-                "guest.busy",
-                f"{facts.name} has been started on {run.source} while its volumes were copied; what was"
-                " copied is not what it has now",
-            )

@@ -12,7 +12,7 @@ from migrator.conductor.steps.base import Result, Results, Step
 from migrator.errors import Refused
 from migrator.messages import InstanceRef, RestoreSource, SourceFacts, StopHow
 from migrator.messages import StopGuest as Ask
-from migrator.model import AddTodo, DomainView, TodoKind
+from migrator.model import AddTodo, DomainView, Kind, TodoKind
 from migrator.states import PAST_NO_RETURN, MigrationState
 
 DEADLINE_S = 60.0
@@ -54,6 +54,7 @@ class StopGuest(Step):
             run.inbox.get(min(left, LOOK_S))
             run.reread()
             run.refuse_if_aborted()
+        check_off(run, facts)
         return {"began": began.isoformat() if facts.view.active else None}
 
     def revert(self, run: Run, results: Results) -> None:
@@ -84,6 +85,28 @@ class StopGuest(Step):
             how=how,
         )
         return run.persist(lambda: send(run.source, run.context.agents.stop_guest, request)).view
+
+
+def check_off(run: Run, facts: SourceFacts) -> None:
+    """Is the guest off as it was to be, with no memory that would be left behind?
+
+    :raises Refused: ``guest.busy`` when somebody has started it, or saved it, since it was described.
+    """
+    ref = InstanceRef(instance_id=run.migration.instance_id, kind=Kind.COLD)
+    now = run.persist(lambda: run.context.agents.describe_source(run.source, ref))
+    if now.view.active:
+        raise Refused(
+            "guest.busy",
+            f"{facts.name} has been started on {run.source} while it was to be off for its move; what is"
+            " copied is not what it has then",
+        )
+    if (now.saved_xml is None) != (facts.saved_xml is None):
+        what = "has been saved" if facts.saved_xml is None else "has lost its saved memory"
+        raise Refused(
+            "guest.busy",
+            f"{facts.name} {what} on {run.source} since its move was asked for; ask again, and it moves"
+            " as it is now",
+        )
 
 
 def look(run: Run, host: str) -> DomainView:

@@ -16,7 +16,7 @@ from migrator.messages import (
     RevertMigration,
     Tune,
 )
-from migrator.model import DomainState, Tuning
+from migrator.model import DomainState, Reason, Tuning
 from migrator.rpc import Bus
 from migrator.states import MigrationState
 from tests.functional.stories.boundaries import DONE, Gate, at
@@ -213,6 +213,44 @@ def test_a_guest_that_was_saved_after_the_stop_was_called_off_stays_so(stopping:
     service.host("h1").save_guest(web1, MEMORY)
     service.until(lambda: "todo: start_again on h1 is done" in service.events(asked))
     assert state_on(service, "h1", web1) is DomainState.SHUTOFF
+
+
+def test_a_guest_that_is_saved_while_it_is_asked_to_shut_down_keeps_its_memory(
+    stopping: Stopping,
+) -> None:
+    service, web1, asked = stopping
+    service.host("h1").save_guest(web1, MEMORY)
+    stays_saved(service, web1, asked)
+
+
+def stays_saved(service: ServiceUnderTest, web1: str, asked: MigrationView) -> None:
+    """Its move has failed for it, and nothing of it is anywhere else."""
+    ended = service.wait(asked.id)
+    assert (ended.state, ended.error_code) == ("failed", "guest.busy"), service.events(ended.id)
+    assert "saved" in (ended.error or "")
+    view = service.host("h1").view(web1)
+    assert (view.state, view.reason, view.mark) == (DomainState.SHUTOFF, Reason.SAVED, None)
+    assert service.host("h1").saved_xml(web1) is not None
+    assert view.autostart
+    assert service.known_on(web1) == ["h1"]
+    assert real(local(service, "h2")) == set()
+
+
+def test_a_guest_that_is_started_and_saved_during_the_copy_keeps_its_memory(
+    tmp_path: Path, bus: Bus
+) -> None:
+    gate = Gate(at("copy_volumes", DONE))
+    service = service_with(tmp_path, bus)
+    service.wrap_stores = gate.before
+    with service:
+        furnish(service)
+        web1 = guest(service, running=True, autostart=True)
+        asked = cold(service)
+        gate.wait()
+        service.host("h1").start(web1)
+        service.host("h1").save_guest(web1, MEMORY)
+        gate.let_on()
+        stays_saved(service, web1, asked)
 
 
 def test_an_abort_starts_a_guest_again_that_has_just_shut_down(tmp_path: Path, bus: Bus) -> None:
