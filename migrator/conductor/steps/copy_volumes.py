@@ -10,9 +10,11 @@ from migrator.conductor.run import Run, send
 from migrator.conductor.steps.base import Result, Results, Step
 from migrator.conductor.steps.bring_state import HERE, THERE, state_files
 from migrator.conductor.steps.place import Placed
+from migrator.conductor.steps.stop_guest import look
 from migrator.conductor.transfer_plan import bandwidth_of
-from migrator.errors import Broken, MigratorError, Transient, error_from_dict
+from migrator.errors import Broken, MigratorError, Refused, Transient, error_from_dict
 from migrator.messages import (
+    DomainEvent,
     LimitStreams,
     StopStreams,
     StreamedVolume,
@@ -163,6 +165,7 @@ class Copying:
         """
         while True:
             self._obey()
+            self._check_off()
             view = self._ask(host, role)
             if not view.known:
                 raise Transient(
@@ -183,7 +186,20 @@ class Copying:
         item = run.inbox.get(QUIET_S)
         if item is None:
             return run.context.mail.is_silent(run.migration.id)
-        return isinstance(item, TransferEnded)
+        return isinstance(item, TransferEnded | DomainEvent)
+
+    def _check_off(self) -> None:
+        """What it writes now may be behind the streams already, and gone with the source's volumes.
+
+        :raises Refused: ``guest.busy`` when somebody has started the guest.
+        """
+        run = self._run
+        if not self._bases and look(run, run.source).active:
+            raise Refused(
+                "guest.busy",
+                f"{run.migration.instance_name} has been started on {run.source} while its volumes were"
+                " copied; what was copied is not what it has now",
+            )
 
     def _limit(self) -> None:
         """Hold the streams to what they may use now. An agent that is away is told when it is asked to

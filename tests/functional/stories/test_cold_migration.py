@@ -253,6 +253,18 @@ def test_a_guest_that_is_started_and_saved_during_the_copy_keeps_its_memory(
         stays_saved(service, web1, asked)
 
 
+def test_a_guest_that_is_started_during_the_copy_ends_it_at_once(service: ServiceUnderTest) -> None:
+    """Off again before the copy ends, it would leave behind what it has written."""
+    web1 = guest(service, running=True, autostart=True)
+    service.fleet.hold()
+    asked = cold(service)
+    reached(service, asked, MigrationState.COPYING)
+    service.host("h1").start(web1)
+    ended = service.wait(asked.id)
+    assert (ended.state, ended.error_code) == ("failed", "guest.busy"), service.events(ended.id)
+    undone(service, web1)
+
+
 def test_an_abort_starts_a_guest_again_that_has_just_shut_down(tmp_path: Path, bus: Bus) -> None:
     gate = Gate(at("stop_guest", DONE))
     service = service_with(tmp_path, bus)
