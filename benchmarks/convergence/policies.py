@@ -150,7 +150,8 @@ class KubevirtStall:
     window_s = 40.0
     margin = 0.04
     newest = 0.4
-    soft = 1.5
+    switchover_s = 60.0
+    """A downtime that was raised for the switch has shown by then, or it is ended otherwise."""
 
     def __init__(self, scenario: Scenario, postcopy: bool) -> None:
         self._budget_ms = scenario.budget_ms
@@ -161,10 +162,15 @@ class KubevirtStall:
         self._best: list[float] = []
         self._patience_s = self.window_s
         self._relax_at = 0.0
+        self._switching_since: float | None = None
 
     def look(self, sample: Sample, transfer: Transfer) -> None:
         if sample.at == 0.0:
             transfer.downtime_ms = min(300.0, self._budget_ms)
+        if self._switching_since is not None:
+            if sample.at - self._switching_since >= self.switchover_s:
+                transfer.postcopy() if self._postcopy else transfer.abort()
+            return
         if not sample.boundary:
             return
         self._measure(sample)
@@ -188,6 +194,7 @@ class KubevirtStall:
         if expected_ms <= self._budget_ms:
             # Its documents allow half as much again; nobody is given more than the budget here.
             transfer.downtime_ms = self._budget_ms
+            self._switching_since = sample.at
         elif self._postcopy:
             transfer.postcopy()
         else:

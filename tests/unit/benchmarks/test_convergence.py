@@ -43,3 +43,13 @@ def test_over_several_seeds_the_figures_of_the_manual_hold() -> None:
     assert share(guaranteed.decided, 0.95) <= 1.5
     assert share(guaranteed.sent, 0.9) <= 1.7
     assert guaranteed.downtime_ms <= 500
+
+
+def test_a_stall_detector_whose_switch_never_comes_ends_by_its_timeout() -> None:
+    """A steady guest that writes three times what the link carries: the raised downtime leaves as much
+    unsent as it allows, and what was dirtied meanwhile comes on top."""
+    scenario = scenarios(seed=11, count=17)[16]
+    for name, how in ((NAMES[2], "abort"), (NAMES[3], "postcopy")):
+        ending = run(scenario, POLICIES[name](scenario))
+        assert ending.how == how
+        assert ending.at < 200
