@@ -156,7 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--note", default="", help="a sentence about the machine and the run")
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--summary", action="store_true", help="only print what it comes to")
     asked = parser.parse_args()
+    if asked.summary:
+        print("\n".join(_summary(read(asked.files))))
+        return
     PAGE.write_text(page(read(asked.files), asked.note))
 
 

@@ -320,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
             "name",
             nargs="?",
             metavar="HOST|GUEST",
-            help="agent, libvirtd: a host; qemu: a guest; "
+            help="host, agent, libvirtd: a host; qemu: a guest; "
             "conductor: c1, c2...; without it all of the kind",
         )
         sub.add_argument(

@@ -11,7 +11,7 @@ from nested.processes import Process, Registry, identify, run, wait_until
 from nested.record import Record
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
-TARGETS = ("agent", "libvirtd", "qemu", "conductor", "api", "broker", "database")
+TARGETS = ("host", "agent", "libvirtd", "qemu", "conductor", "api", "broker", "database")
 SETTLE_SECONDS = 5
 SMALLEST_BURST, LARGEST_BURST = 64 * 1024, 1024 * 1024
 
@@ -111,10 +111,16 @@ def _shows(verb: str, process: Process) -> bool:
 
 
 def _victims(record: Record, target: str, name: str | None, host: str | None) -> list[Process]:
+    if target == "host":
+        return _all_of_host(record, name)
     if target == "qemu":
         if name is None:
             raise bad_input("fault.guest", "Say which guest: kill qemu GUEST.")
         return _qemu_of(record, name, host)
+    return _daemons(record, target, name)
+
+
+def _daemons(record: Record, target: str, name: str | None) -> list[Process]:
     if target == "libvirtd":
         hosts = [record.host(name)] if name else record.host_layouts
         found = [Registry(record.layout).get(f"libvirtd-{each.name}") for each in hosts]
@@ -138,6 +144,17 @@ def _victims(record: Record, target: str, name: str | None, host: str | None) ->
             file=sys.stderr,
         )
     return services.processes(record, target, name)
+
+
+def _all_of_host(record: Record, name: str | None) -> list[Process]:
+    """Return all that works on one host, as its power cut would end it."""
+    if name is None:
+        raise bad_input("fault.host", "Say which host: kill host HOST.")
+    host = record.host(name)
+    daemon = Registry(record.layout).get(f"libvirtd-{name}")
+    guests = [identify(pid) for pid in qemu_processes(host).values()]
+    agents = services.processes(record, "agent", name) if record.broker else []
+    return [process for process in (daemon, *guests, *agents) if process]
 
 
 def _qemu_of(record: Record, guest: str, host: str | None) -> list[Process]:

@@ -19,6 +19,9 @@ collect_ignore = (
         "test_busy_disks.py",
         "test_encrypted.py",
         "test_wrong_clocks.py",
+        "test_lost_hosts.py",
+        "test_media.py",
+        "test_around_the_switch.py",
     ]
 )
 
