@@ -101,8 +101,11 @@ def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
     assert ended["state"] in case.ends, moving.story()
     alive = any(guest in each["pids"]["qemu"] for each in lab.describe())
     assert alive or case.may_kill_the_guest, moving.story()
-    if not alive:
-        code = "transfer.lost" if case.moment == SPLIT else "guest.died"
-        assert ended["state"] == "completed" or ended["error_code"] == code, ended
+    if ended["state"] == "lost":
+        assert ended["error_code"] == "transfer.lost", ended
+    elif not alive:
+        assert ended["state"] == "completed" or ended["error_code"] == "guest.died", ended
+    if ended["state"] == "lost" or not alive:
+        # Of a lost one the record says to destroy what still stands there.
         lab.discard(guest)
     return ended
