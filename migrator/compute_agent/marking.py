@@ -45,9 +45,9 @@ def resume_if_ours(hypervisor: Hypervisor, instance_id: str) -> bool:
     return True
 
 
-def pause_as_it_was(hypervisor: Hypervisor, view: DomainView, instance_id: str) -> bool:
-    """Pause a guest again that its user had paused while it was copied: libvirt runs it whenever it
-    gives a transfer up. One that somebody has let run since is left alone. Whether it had to be done."""
+def pause_again(hypervisor: Hypervisor, view: DomainView, instance_id: str) -> bool:
+    """Pause a guest that was paused when libvirt gave its transfer up, by its user or for the switch:
+    libvirt runs it then. One that somebody has let run since is left alone. Whether it had to be."""
     if view.job is not None or view.reason is not Reason.MIGRATION_CANCELED or not view.active:
         return False
     hypervisor.suspend(instance_id)

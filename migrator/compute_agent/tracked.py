@@ -75,6 +75,9 @@ class Tracked:
         self.suspended = False
         """migrator pauses the guest, which is to run again whatever comes; set before it is done, so
         that the event is not taken for a user's."""
+        self.held = False
+        """libvirt let the guest run again from the switch; it is paused until the destination was
+        looked at."""
         self.switching = False
         """Post-copy was begun: the source's next pause is that."""
         self.aborting = False
@@ -112,7 +115,7 @@ class Tracked:
 
     def guest_was(self, event: str, detail: str) -> None:
         """Follow what a user does to the guest while it moves."""
-        if self.ended.is_set or self.suspended:
+        if self.ended.is_set or self.suspended or self.held:
             return
         if (event, detail) == ("suspended", "paused"):
             self.paused_by_user = True

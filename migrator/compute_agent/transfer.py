@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from migrator.about import about
 from migrator.compute_agent.context import AgentPorts
-from migrator.compute_agent.marking import POSTCOPY, resume_if_ours
+from migrator.compute_agent.marking import POSTCOPY, pause_again, resume_if_ours
+from migrator.compute_agent.monitor.acting import AGREED, Actor
 from migrator.compute_agent.monitor.loop import Monitor
 from migrator.compute_agent.ports import LifecycleEvent
 from migrator.compute_agent.progress import ProgressSender
@@ -33,6 +34,9 @@ LOG = logging.getLogger(__name__)
 
 OUTGOING = "migration_out"
 """libvirt's name for the job of a domain that leaves (VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)."""
+HOLD = "hold"
+SWITCH_GIVEN_UP = "switch_given_up"
+"""The rule by which a guest is held."""
 STATISTICS_S = 1.0
 """JOB_COMPLETED comes on another connection than the call's return, a few ms apart."""
 REPORT_AGAIN_S = 0.5
@@ -207,10 +211,31 @@ class Transfers:
         return False
 
     def _end(self, transfer: Tracked, error: MigratorError | None) -> None:
-        """It is over; a guest that we paused and that stayed runs again before anybody hears of it."""
-        if error is not None and transfer.suspended:
+        """It is over; a guest that we paused and that stayed runs again before anybody hears of it,
+        unless it may run at the destination."""
+        if error is not None and not self._hold(transfer) and transfer.suspended:
             self._let_run(transfer)
         transfer.end(error)
+
+    def _hold(self, transfer: Tracked) -> bool:
+        """Whether a guest that libvirt let run again from the switch is paused now.
+
+        libvirt does so when the destination's last word is lost, and the guest runs there by then. This
+        host cannot tell; a conductor that has looked there lets it go on here, or has it destroyed.
+        """
+        # Before it is done, so that the event is not taken for a user's.
+        transfer.held = True
+        try:
+            view = self._ports.hypervisor.view(transfer.instance_id)
+            transfer.held = pause_again(self._ports.hypervisor, view, transfer.instance_id)
+        except MigratorError as failure:
+            LOG.warning("%s: whether the guest runs here is not known: %s", transfer, failure)
+            transfer.held = False
+        if transfer.held:
+            LOG.info("%s: the guest is held until the destination was looked at", transfer)
+            at = self._ports.clock.monotonic()
+            Actor(self._ports, transfer, self.trace).tell(HOLD, SWITCH_GIVEN_UP, at, AGREED, {})
+        return transfer.held
 
     def _let_run(self, transfer: Tracked) -> None:
         """libvirt resumes it by itself when it rolls back, unless its daemon died meanwhile. Whoever

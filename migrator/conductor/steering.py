@@ -116,6 +116,11 @@ def suspended(migration: Migration) -> bool:
     return any(_of_this_attempt(migration, each, "suspend") for each in migration.actions)
 
 
+def held(migration: Migration) -> bool:
+    """The source's agent has paused the guest that libvirt ran again from the switch."""
+    return any(_of_this_attempt(migration, each, "hold") for each in migration.actions)
+
+
 def _of_this_attempt(migration: Migration, action: ActionRecord, name: str) -> bool:
     return action.action == name and action.attempt == migration.attempt
 

@@ -84,6 +84,9 @@ class Witness:
         """(migration, attempt) -> how often libvirt was made to begin it."""
         self.two_ran: dict[str, tuple[float, frozenset[str]]] = {}
         """instance id -> when first, and where."""
+        self.two_run_since: dict[str, float] = {}
+        self.longest_two_ran = 0.0
+        """Seconds that any guest went on running in two places."""
         self.log: list[str] = []
 
     def saw(self, host: SimHost, event: LifecycleEvent) -> None:
@@ -100,6 +103,10 @@ class Witness:
         )
         if len(where) > 1:
             self.two_ran.setdefault(event.instance_id, (scheduler.time, where))
+            self.two_run_since.setdefault(event.instance_id, scheduler.time)
+        else:
+            since = self.two_run_since.pop(event.instance_id, scheduler.time)
+            self.longest_two_ran = max(self.longest_two_ran, scheduler.time - since)
 
     def _note_arrival(self, host: SimHost, event: LifecycleEvent) -> None:
         domain = host.domains.get(event.instance_id)

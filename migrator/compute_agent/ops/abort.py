@@ -6,7 +6,7 @@ from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.marking import (
     POSTCOPY,
     is_marked,
-    pause_as_it_was,
+    pause_again,
     resume_if_ours,
     unmark_source,
 )
@@ -35,9 +35,13 @@ def run(host: AgentContext, request: Abort) -> Aborted:
         return Aborted(result=TOO_LATE, view=view)
     if view.state is DomainState.ABSENT:
         return Aborted(result=ABORTED, view=view)
-    if request.suspended and resume_if_ours(host.hypervisor, request.instance_id):
+    held = request.held or (transfer is not None and transfer.held)
+    if held and not request.looked:
+        return Aborted(result=ABORTED, view=view)
+    ours = (request.suspended or held) and not request.paused
+    if ours and resume_if_ours(host.hypervisor, request.instance_id):
         view = host.hypervisor.view(request.instance_id)
-    if request.paused and pause_as_it_was(host.hypervisor, view, request.instance_id):
+    if request.paused and pause_again(host.hypervisor, view, request.instance_id):
         view = host.hypervisor.view(request.instance_id)
     _check_settled(view)
     settled = unmark_source(

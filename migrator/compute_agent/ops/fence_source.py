@@ -27,9 +27,12 @@ def run(host: AgentContext, request: FenceSource) -> SourceFenced:
     _check_ours(host, request, view)
     if not (request.sure or left_behind(view)):
         return SourceFenced(result="may_have_returned")
-    two_ran = view.state in EXECUTING
+    running = view.state in EXECUTING
+    transfer = host.transfers.of_attempt(request.migration_id, request.attempt)
+    two_ran = running or (transfer is not None and transfer.held)
     if two_ran:
         LOG.error("migration %s: the guest ran here as well; destroying it", request.migration_id)
+    if running:
         _suspend(host, request)
     host.hypervisor.destroy(request.instance_id)
     after = host.hypervisor.view(request.instance_id)

@@ -15,7 +15,7 @@ from migrator.conductor.outcome import (
     side_of_source,
 )
 from migrator.conductor.run import Run, send
-from migrator.conductor.steering import standing, suspended
+from migrator.conductor.steering import held, standing, suspended
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit, paused_on_its_way
 from migrator.conductor.steps.render import Render
@@ -67,7 +67,7 @@ class StartTransfer(Step):
     def revert(self, run: Run, results: Results) -> None:
         if run.migration.state in PAST_NO_RETURN:
             return
-        if not _has_moved(run, abort(run, results)):
+        if not _has_moved(run, abort(run, results, looked=True)):
             return
         run.note("alarm", "the guest had switched when the transfer was to be undone")
         commit(run, results, "found on the destination while rolling back")
@@ -141,8 +141,10 @@ def _wait_for_pages(answer: Aborted) -> None:
         )
 
 
-def abort(run: Run, results: Results) -> Aborted:
-    """Stop the transfer and restore the source; waits for the source as long as it takes."""
+def abort(run: Run, results: Results, looked: bool = False) -> Aborted:
+    """Stop the transfer and restore the source; waits for the source as long as it takes.
+
+    :param looked: the destination does not have the guest."""
     facts = msgspec.convert(results["describe_source"], SourceFacts)
     # Of its own each time: the agent would answer one it knows as it did before.
     step = f"abort-{run.migration.attempt}-{int(run.context.clock.monotonic() * 1000)}"
@@ -155,6 +157,8 @@ def abort(run: Run, results: Results) -> Aborted:
             autostart=facts.view.autostart,
             suspended=suspended(run.migration),
             paused=paused_on_its_way(run.migration),
+            held=held(run.migration),
+            looked=looked,
         )
         try:
             return send(run.source, run.context.agents.abort, request)

@@ -271,12 +271,36 @@ def test_the_paused_source_is_destroyed_and_the_transfer_still_ends_well() -> No
     slow.stop()
 
 
+def test_a_source_that_libvirt_let_run_again_is_held_until_the_destination_was_looked_at(
+    world: World,
+) -> None:
+    world.fleet.lose_replies = True
+    world.h1.start(world.h2)
+    world.until(lambda: bool(world.reports.ended))
+    assert not world.reports.ended[0].ok
+    assert world.arrived()
+    assert world.h1.state is DomainState.PAUSED
+    view = world.h1.inspect()
+    assert view.transfer is not None
+    assert not view.transfer.paused_by_user
+    told = world.reports.actions
+    world.until(lambda: ("hold", "switch_given_up") in [(each.action, each.rule) for each in told])
+    assert world.h1.abort().result == "aborted"
+    assert world.h1.state is DomainState.PAUSED
+    assert world.h1.inspect().view.mark is not None
+    assert world.h1.abort(step="looked", looked=True).result == "aborted"
+    assert world.h1.state is DomainState.RUNNING
+    assert world.h1.inspect().view.mark is None
+
+
 def test_a_source_that_runs_beside_the_destination_is_destroyed_and_said_so(
     world: World,
 ) -> None:
     world.fleet.lose_replies = True
     world.h1.start(world.h2)
-    world.until(lambda: world.h1.inspect().view.reason is Reason.MIGRATION_CANCELED)
+    world.until(lambda: bool(world.reports.ended))
+    # By hand, before anybody has looked.
+    world.h1.host.resume(world.guest)
     assert world.arrived()
     assert world.h1.fence().result == "may_have_returned"
     assert world.h1.state is DomainState.RUNNING
