@@ -75,6 +75,8 @@ class Tracked:
         self.suspended = False
         """migrator pauses the guest, which is to run again whatever comes; set before it is done, so
         that the event is not taken for a user's."""
+        self.was_paused = False
+        """The guest was seen to be, by whomever, since it began."""
         self.held = False
         """libvirt let the guest run again from the switch; it is paused until the destination was
         looked at."""
@@ -115,6 +117,7 @@ class Tracked:
 
     def guest_was(self, event: str, detail: str) -> None:
         """Follow what a user does to the guest while it moves."""
+        self.was_paused = self.was_paused or event == "suspended"
         if self.ended.is_set or self.suspended or self.held:
             return
         if (event, detail) == ("suspended", "paused"):

@@ -221,8 +221,11 @@ class Transfers:
         """Whether a guest that libvirt let run again from the switch is paused now.
 
         libvirt does so when the destination's last word is lost, and the guest runs there by then. This
-        host cannot tell; a conductor that has looked there lets it go on here, or has it destroyed.
+        host cannot tell; a conductor that has looked there lets it go on here, or has it destroyed. One
+        that was never paused has never left, whatever libvirt remembers of an earlier transfer.
         """
+        if not (transfer.was_paused or transfer.adopted):
+            return False
         # Before it is done, so that the event is not taken for a user's.
         transfer.held = True
         try:

@@ -195,6 +195,19 @@ def test_an_abort_leaves_the_source_as_it_was(world: World) -> None:
     assert world.h2.state is DomainState.ABSENT
 
 
+def test_a_guest_that_an_earlier_switch_gave_back_runs_on_when_its_copy_is_aborted(
+    world: World,
+) -> None:
+    world.h1.host.domains[world.guest].reason = Reason.MIGRATION_CANCELED
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    assert world.h1.abort().result == "aborted"
+    assert world.h1.state is DomainState.RUNNING
+    assert ("suspended", "paused") not in world.reports.names()
+    assert world.h1.inspect().view.mark is None
+
+
 def test_an_abort_before_anything_began_changes_nothing(world: World) -> None:
     assert world.h1.abort().result == "aborted"
     assert world.h1.state is DomainState.RUNNING
