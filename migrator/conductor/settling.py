@@ -13,7 +13,7 @@ from migrator.conductor.disk_records import DiskRecords
 from migrator.conductor.ports import Heard
 from migrator.errors import MigratorError, Refused
 from migrator.messages import Empty, ListMigrations
-from migrator.model import DomainSummary, Instance, InstanceStatus, Placement
+from migrator.model import DomainSummary, Instance, InstanceStatus, Placement, TodoKind
 from migrator.states import MigrationState
 
 LOG = logging.getLogger(__name__)
@@ -88,8 +88,15 @@ class Settling:
             known = instances.get(instance_id)
             if known is not None and known.migration_id is not None:
                 return True
-            sightings = instances.sightings(instance_id)
+            sightings = dict(instances.sightings(instance_id))
             settled = settle(known, instance_id, sightings)
+            if settled is not None and settled.happened == MOVED:
+                pending = self._pending_after_loss(settled.instance)
+                if TodoKind.FINISH_DESTINATION in pending:
+                    return True
+                if pending:
+                    del sightings[settled.instance.host or ""]
+                    settled = settle(known, instance_id, sightings)
             now = known if settled is None else settled.instance
             held = None if now is None else _held(now, sightings)
             foreign = strangers(now, sightings)
@@ -101,8 +108,6 @@ class Settling:
                 return True
             if settled.happened in ASK_AGAIN and not alarm:
                 return False
-            if settled.happened == MOVED and self._is_a_remnant(settled.instance):
-                return True
             uses = settled.instance.status in USES_RESOURCES
             instances.save(settled.instance, uses, held)
             if foreign or (known is not None and known.status is InstanceStatus.SPLIT_BRAIN):
@@ -110,14 +115,14 @@ class Settling:
         self._say(settled)
         return True
 
-    def _is_a_remnant(self, instance: Instance) -> bool:
-        """Where it is seen is what its lost migration left behind, and is to release. Settled again
-        when that is done."""
+    def _pending_after_loss(self, instance: Instance) -> frozenset[TodoKind]:
+        """What is still to be done about its lost migration, whose source has what is left of it and is
+        to release that: nobody has moved it there. Settled again when that is done."""
         migrations = self._context.stores.migrations
         for last in migrations.find(ListMigrations(instance=instance.id, limit=1)):
-            lost = last.state is MigrationState.LOST and last.source == instance.host
-            return lost and bool(migrations.open_todos(last.id))
-        return False
+            if last.state is MigrationState.LOST and last.source == instance.host:
+                return frozenset(todo.kind for todo in migrations.open_todos(last.id))
+        return frozenset()
 
     def _look_again(self, instance_id: str) -> None:
         """Ask every host that is said to have it; one that does not answer keeps its last word."""
