@@ -116,6 +116,6 @@ def _speed(asked: socket.socket, device: str) -> int | None:
 def _text(path: Path) -> str:
     """Empty where it cannot be read: processes come and go."""
     try:
-        return path.read_text().strip("\n") if path.name != "status" else path.read_text()
+        return path.read_text().strip("\n")
     except OSError:
         return ""

@@ -74,10 +74,9 @@ class Mailroom:
             box = self._boxes.get(migration_id)
             if box is not None and box.inbox is inbox:
                 del self._boxes[migration_id]
-                others = [each for each in self._of_instance[box.instance_id] if each is not box]
-                if others:
-                    self._of_instance[box.instance_id] = others
-                else:
+                of_instance = self._of_instance[box.instance_id]
+                of_instance.remove(box)
+                if not of_instance:
                     del self._of_instance[box.instance_id]
 
     def is_open(self, migration_id: str) -> bool:

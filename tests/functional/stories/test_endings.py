@@ -59,6 +59,31 @@ def test_a_guest_its_user_paused_mid_copy_is_as_the_user_left_it_when_the_copy_b
     service: ServiceUnderTest, resumed: bool
 ) -> None:
     """libvirt lets it run whenever it gives a transfer up, whoever had paused it."""
+    guest, moving = _paused_mid_copy(service)
+    if resumed:
+        service.host("h1").resume(guest)
+        service.until(lambda: "user_resume" in _actions(service, moving))
+    service.client.abort(AbortMigration(id=moving, by="alice"))
+    ended = service.wait(moving)
+    assert (ended.state, ended.needs_attention) == ("cancelled", None)
+    untouched(service, guest, running=resumed)
+
+
+def test_a_guest_that_is_paused_again_after_a_broken_transfer_is_told_to_be_paused(
+    service: ServiceUnderTest,
+) -> None:
+    guest, moving = _paused_mid_copy(service)
+    service.host("h2").kill_libvirtd()
+    service.host("h2").start_libvirtd()
+    ended = service.wait(moving)
+    assert (ended.state, ended.error_code) == ("failed", "transfer.failed")
+    assert ended.error is not None
+    assert ended.error.endswith("the guest is paused on h1, as its user has left it")
+    untouched(service, guest, running=False)
+
+
+def _paused_mid_copy(service: ServiceUnderTest) -> tuple[str, str]:
+    """A guest, and the id of its migration, once that knows that the guest's user has paused it."""
     guest = service.add_guest("h1", "web1")
     service.fleet.hold()
     # So slow that what is left is far more than a switch would take.
@@ -67,32 +92,7 @@ def test_a_guest_its_user_paused_mid_copy_is_as_the_user_left_it_when_the_copy_b
     service.wait_for_state(migration.id, "running")
     service.host("h1").suspend(guest)
     service.until(lambda: "user_pause" in _actions(service, migration.id))
-    if resumed:
-        service.host("h1").resume(guest)
-        service.until(lambda: "user_resume" in _actions(service, migration.id))
-    service.client.abort(AbortMigration(id=migration.id, by="alice"))
-    ended = service.wait(migration.id)
-    assert (ended.state, ended.needs_attention) == ("cancelled", None)
-    untouched(service, guest, running=resumed)
-
-
-def test_a_guest_that_is_paused_again_after_a_broken_transfer_is_told_to_be_paused(
-    service: ServiceUnderTest,
-) -> None:
-    guest = service.add_guest("h1", "web1")
-    service.fleet.hold()
-    service.fleet.timing = replace(service.fleet.timing, copy_s=60.0)
-    migration = service.migrate("web1", host="h2")
-    service.wait_for_state(migration.id, "running")
-    service.host("h1").suspend(guest)
-    service.until(lambda: "user_pause" in _actions(service, migration.id))
-    service.host("h2").kill_libvirtd()
-    service.host("h2").start_libvirtd()
-    ended = service.wait(migration.id)
-    assert (ended.state, ended.error_code) == ("failed", "transfer.failed")
-    assert ended.error is not None
-    assert ended.error.endswith("the guest is paused on h1, as its user has left it")
-    untouched(service, guest, running=False)
+    return guest, migration.id
 
 
 def _actions(service: ServiceUnderTest, migration_id: str) -> list[str]:
