@@ -62,10 +62,14 @@ class Bench:
         hosts, all_of_them = self.stores.hosts.list, HOSTS_EACH * self._fleets
         self.until(lambda: sum(each.alive for each in hosts()) == all_of_them, "hosts are alive")
 
-    def ask(self) -> None:
-        """Every guest moves to the host after its own."""
+    def ask(self, every_s: float = 0.0) -> None:
+        """Every guest moves to the host after its own.
+
+        :param every_s: between two that are asked for; 0 asks as fast as it is answered."""
+        began = time.monotonic()
 
         def one(number: int) -> None:
+            time.sleep(max(began + number * every_s - time.monotonic(), 0.0))
             there = place_of(number, self._fleets)[1]
             wanted = Migrate(instance=f"g{number}", host=there, request_id=f"ask-{number}")
             for left in reversed(range(TRIES)):
