@@ -37,14 +37,14 @@ def mark_element(mark: AttemptMark) -> str:
 def bare_element(mark: AttemptMark) -> str:
     """The mark without its namespace, as virDomainSetMetadata takes it: libvirt adds the namespace
     and refuses an element that declares the prefix already."""
-    element = ElementTree.Element(
-        ELEMENT,
-        {
-            "migration": mark.migration_id,
-            "number": str(mark.attempt),
-            "autostart": _YES_NO[mark.autostart],
-        },
-    )
+    attributes = {
+        "migration": mark.migration_id,
+        "number": str(mark.attempt),
+        "autostart": _YES_NO[mark.autostart],
+    }
+    if mark.held:
+        attributes["held"] = _YES_NO[True]
+    element = ElementTree.Element(ELEMENT, attributes)
     return ElementTree.tostring(element, encoding="unicode")
 
 
@@ -66,7 +66,8 @@ def parse_mark(xml_text: str) -> AttemptMark | None:
     number = element.get("number", "")
     if not migration or not (number.isascii() and number.isdigit()):
         return None
-    return AttemptMark(migration, int(number), element.get("autostart") == _YES_NO[True])
+    autostart, held = (element.get(name) == _YES_NO[True] for name in ("autostart", "held"))
+    return AttemptMark(migration, int(number), autostart, held)
 
 
 def find_mark(root: ElementTree.Element) -> ElementTree.Element | None:

@@ -6,6 +6,8 @@ domain without it knows that nothing is left to restore.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migrator.compute_agent.ports import Hypervisor
 from migrator.model import AttemptMark, DomainState, DomainView, Reason
 
@@ -48,10 +50,31 @@ def resume_if_ours(hypervisor: Hypervisor, instance_id: str) -> bool:
 def pause_again(hypervisor: Hypervisor, view: DomainView, instance_id: str) -> bool:
     """Pause a guest that was paused when libvirt gave its transfer up, by its user or for the switch:
     libvirt runs it then. One that somebody has let run since is left alone. Whether it had to be."""
-    if view.job is not None or view.reason is not Reason.MIGRATION_CANCELED or not view.active:
+    if not resumed_by_libvirt(view):
         return False
     hypervisor.suspend(instance_id)
     return True
+
+
+def resumed_by_libvirt(view: DomainView) -> bool:
+    """libvirt gave up the transfer of a paused guest and ran it here, and nobody has paused it since."""
+    return view.job is None and view.reason is Reason.MIGRATION_CANCELED and view.active
+
+
+def hold(hypervisor: Hypervisor, view: DomainView, instance_id: str) -> bool:
+    """Pause a marked guest that may run at its destination as well. The mark says so first: whoever
+    comes after this process is to know that it may run again. Whether it had to be."""
+    if view.mark is None or not resumed_by_libvirt(view):
+        return False
+    hypervisor.set_mark(instance_id, replace(view.mark, held=True))
+    hypervisor.suspend(instance_id)
+    return True
+
+
+def is_held(view: DomainView, migration_id: str) -> bool:
+    """Whether :func:`hold` has paused it for this migration, or was about to."""
+    mark = view.mark
+    return mark is not None and mark.held and mark.migration_id == migration_id
 
 
 def is_marked(view: DomainView, migration_id: str, attempt: int) -> bool:

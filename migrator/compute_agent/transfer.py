@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from migrator.about import about
 from migrator.compute_agent.context import AgentPorts
-from migrator.compute_agent.marking import POSTCOPY, pause_again, resume_if_ours
+from migrator.compute_agent.marking import POSTCOPY, hold, resume_if_ours, resumed_by_libvirt
 from migrator.compute_agent.monitor.acting import AGREED, Actor
 from migrator.compute_agent.monitor.loop import Monitor
 from migrator.compute_agent.ports import LifecycleEvent
@@ -122,13 +122,14 @@ class Transfers:
     def adopt_running(self) -> None:
         """Find what runs without this process knowing: after its start, and after libvirt's.
 
-        A mark without a job means that nothing runs. :raises Transient: libvirt is away again.
+        A mark without a job means that nothing runs, but one whose guest libvirt has let run again
+        meanwhile: that ends as if it had been watched. :raises Transient: libvirt is away again.
         """
         for domain in self._ports.hypervisor.list_domains():
             if domain.incoming:
                 continue
             view = self._ports.hypervisor.view(domain.id)
-            if view.mark is not None and leaving(view):
+            if view.mark is not None and (leaving(view) or resumed_by_libvirt(view)):
                 self.adopt(domain.id, view.mark)
 
     def _remember(
@@ -212,8 +213,9 @@ class Transfers:
 
     def _end(self, transfer: Tracked, error: MigratorError | None) -> None:
         """It is over; a guest that we paused and that stayed runs again before anybody hears of it,
-        unless it may run at the destination."""
-        if error is not None and not self._hold(transfer) and transfer.suspended:
+        unless it may run at the destination. A process that ends leaves both to the next."""
+        stays = error is not None and not self._ports.stopping.is_set
+        if stays and not self._hold(transfer) and transfer.suspended:
             self._let_run(transfer)
         transfer.end(error)
 
@@ -230,7 +232,7 @@ class Transfers:
         transfer.held = True
         try:
             view = self._ports.hypervisor.view(transfer.instance_id)
-            transfer.held = pause_again(self._ports.hypervisor, view, transfer.instance_id)
+            transfer.held = hold(self._ports.hypervisor, view, transfer.instance_id)
         except MigratorError as failure:
             LOG.warning("%s: whether the guest runs here is not known: %s", transfer, failure)
             transfer.held = False

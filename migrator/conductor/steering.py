@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrator.conductor.admission import Accept, AlreadySo
 from migrator.errors import Refused
 from migrator.messages import ForceComplete, Tune
-from migrator.model import ActionRecord, ForceMethod, Kind, Migration, StandingAsks, Tuning
+from migrator.model import ForceMethod, Kind, Migration, StandingAsks, Tuning
 from migrator.states import PAST_NO_RETURN, POSTCOPY_STATES, TERMINAL, MigrationState
 
 MOST_MIB_S = 1 << 20
@@ -113,16 +113,8 @@ def standing(migration: Migration) -> StandingAsks:
 def suspended(migration: Migration) -> bool:
     """migrator has paused the guest in this attempt; told before it is done, so that it is never not
     known."""
-    return any(_of_this_attempt(migration, each, "suspend") for each in migration.actions)
-
-
-def held(migration: Migration) -> bool:
-    """The source's agent has paused the guest that libvirt ran again from the switch."""
-    return any(_of_this_attempt(migration, each, "hold") for each in migration.actions)
-
-
-def _of_this_attempt(migration: Migration, action: ActionRecord, name: str) -> bool:
-    return action.action == name and action.attempt == migration.attempt
+    told = ((each.action, each.attempt) for each in migration.actions)
+    return ("suspend", migration.attempt) in told
 
 
 def _judge_under_way(migration: Migration) -> None:

@@ -111,8 +111,6 @@ class Abort(Command, frozen=True):
     """migrator has paused the guest for this attempt: it is to run again."""
     paused: bool = False
     """A user has paused the guest while it moved: it is to stay so."""
-    held: bool = False
-    """The agent has paused the guest that libvirt ran again from the switch of this attempt."""
     looked: bool = False
     """The destination was looked at and does not have the guest: one that is held may run."""
 

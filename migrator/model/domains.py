@@ -18,6 +18,9 @@ class AttemptMark:
     attempt: int
     autostart: bool
     """Whether the source started it with its host; cleared there for the transfer."""
+    held: bool = False
+    """libvirt let the guest run again from the attempt's switch, and the source's agent has paused it
+    (or is about to) until the destination was looked at."""
 
 
 @dataclass(frozen=True)

@@ -110,3 +110,16 @@ def test_a_guest_that_is_paused_before_its_cold_move_stops_it_stays_where_it_is(
 def test_a_guest_that_is_paused_before_anything_of_it_is_sent_arrives_paused() -> None:
     report = struck("live", "user_pauses", Trigger("h1", "answered transfer_action"))
     assert (report.ends, report.violations) == (["completed"], []), report
+
+
+def test_an_agent_that_was_dead_when_libvirt_let_its_guest_run_holds_it_once_it_is_back() -> None:
+    """Before any conductor is there, which alone can look at the destination."""
+    arrived = Trigger("h2", "call domain_event", 1)
+    faults = (
+        Fault("lose_replies", Trigger(after_s=0.0), 60.0),
+        Fault("kill_source_agent", arrived, 35.0),
+        Fault("cut_off_conductor", arrived, 90.0),
+    )
+    report = run(replace(undisturbed("live"), faults=faults))
+    assert (report.ends, report.violations) == (["completed"], []), report
+    assert any("as well" in each for each in report.story), report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.marking import (
     POSTCOPY,
+    is_held,
     is_marked,
     pause_again,
     resume_if_ours,
@@ -35,7 +36,7 @@ def run(host: AgentContext, request: Abort) -> Aborted:
         return Aborted(result=TOO_LATE, view=view)
     if view.state is DomainState.ABSENT:
         return Aborted(result=ABORTED, view=view)
-    held = request.held or (transfer is not None and transfer.held)
+    held = is_held(view, request.migration_id)
     if held and not request.looked:
         return Aborted(result=ABORTED, view=view)
     ours = (request.suspended or held) and not request.paused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import is_marked, left_behind
+from migrator.compute_agent.marking import is_held, is_marked, left_behind
 from migrator.errors import MigratorError, Refused, Transient
 from migrator.messages import FenceSource, SourceFenced
 from migrator.model import DomainState, DomainView
@@ -28,8 +28,7 @@ def run(host: AgentContext, request: FenceSource) -> SourceFenced:
     if not (request.sure or left_behind(view)):
         return SourceFenced(result="may_have_returned")
     running = view.state in EXECUTING
-    transfer = host.transfers.of_attempt(request.migration_id, request.attempt)
-    two_ran = running or (transfer is not None and transfer.held)
+    two_ran = running or is_held(view, request.migration_id)
     if two_ran:
         LOG.error("migration %s: the guest ran here as well; destroying it", request.migration_id)
     if running:

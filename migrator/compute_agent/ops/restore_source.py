@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrator.compute_agent.context import AgentContext
-from migrator.compute_agent.marking import unmark_source
+from migrator.compute_agent.marking import is_held, resume_if_ours, unmark_source
 from migrator.errors import Refused
 from migrator.messages import RestoreSource, SourceRestored
 from migrator.model import DomainState, DomainView, Reason
@@ -32,6 +32,8 @@ def run(host: AgentContext, request: RestoreSource) -> SourceRestored:
         return SourceRestored(view=view)
     if request.running and not view.active and view.reason is not Reason.SAVED:
         hypervisor.start(request.instance_id)
+    if is_held(view, request.migration_id):
+        resume_if_ours(hypervisor, request.instance_id)
     return SourceRestored(
         view=unmark_source(hypervisor, request.instance_id, request.migration_id, request.autostart)
     )

@@ -6,7 +6,14 @@ import logging
 
 from migrator.compute_agent.context import AgentContext
 from migrator.compute_agent.encryption import refuse_stream
-from migrator.compute_agent.marking import IN_SWITCH, is_marked, mark_source, unmark_source
+from migrator.compute_agent.marking import (
+    IN_SWITCH,
+    is_held,
+    is_marked,
+    mark_source,
+    resume_if_ours,
+    unmark_source,
+)
 from migrator.compute_agent.tracked import Tracked
 from migrator.compute_agent.transfer import leaving
 from migrator.errors import Broken, MigratorError, Refused, Transient
@@ -38,6 +45,9 @@ def run(host: AgentContext, request: StartTransfer) -> TransferStarted:
         adopted = host.transfers.adopt(request.instance_id, view.mark)
         return _until_taken(host, request, adopted, adopted=True)
     _check(host, request, view)
+    if is_held(view, request.migration_id):
+        # For an earlier attempt, after which both hosts were looked at.
+        resume_if_ours(host.hypervisor, request.instance_id)
     mark = AttemptMark(request.migration_id, request.attempt, request.autostart)
     mark_source(host.hypervisor, request.instance_id, mark)
     return _until_taken(host, request, host.transfers.start(request), adopted=False)
@@ -49,7 +59,9 @@ def _has_left(view: DomainView, request: StartTransfer) -> bool:
     if view.state is DomainState.ABSENT:
         return True
     ours = is_marked(view, request.migration_id, request.attempt)
-    return ours and view.job is None and view.reason in LEFT
+    return (
+        ours and view.job is None and (view.reason in LEFT or is_held(view, request.migration_id))
+    )
 
 
 def _check(host: AgentContext, request: StartTransfer, view: DomainView) -> None:

@@ -15,7 +15,7 @@ from migrator.conductor.outcome import (
     side_of_source,
 )
 from migrator.conductor.run import Run, send
-from migrator.conductor.steering import held, standing, suspended
+from migrator.conductor.steering import standing, suspended
 from migrator.conductor.steps.base import Result, Results, Step, pack
 from migrator.conductor.steps.commit import commit, paused_on_its_way
 from migrator.conductor.steps.render import Render
@@ -157,7 +157,6 @@ def abort(run: Run, results: Results, looked: bool = False) -> Aborted:
             autostart=facts.view.autostart,
             suspended=suspended(run.migration),
             paused=paused_on_its_way(run.migration),
-            held=held(run.migration),
             looked=looked,
         )
         try:

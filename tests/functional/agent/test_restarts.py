@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from migrator.messages import TransferPlan
-from migrator.model import DomainState, Reason
+from dataclasses import replace
+
+from migrator.messages import RestoreSource, TransferPlan
+from migrator.model import AttemptMark, DomainState, Reason
 from tests.functional.agent.world import MIGRATION, World
 
 UNUSED = TransferPlan(
@@ -97,8 +99,7 @@ def test_a_transfer_that_ended_in_between_leaves_a_truthful_source(world: World)
     world.fleet.hold()
     world.h1.start(world.h2)
     world.until(lambda: world.h2.state is DomainState.PAUSED)
-    world.h1.agent.stop()
-    world.h1.host.close()
+    world.h1.die()
     world.fleet.release()
     world.until(lambda: world.h1.state is DomainState.ABSENT)
     world.h1.restart()
@@ -135,3 +136,83 @@ def test_a_destination_libvirt_that_restarts_fails_the_transfer_with_libvirts_wo
     world.until(lambda: bool(world.reports.ended))
     assert world.reports.ended[0].error == "End of file while reading data: Input/output error"
     assert world.h1.abort().result == "aborted"
+
+
+def resumed_while_nobody_watched(world: World) -> None:
+    """The guest runs in both places: libvirt has let it run again at its source, whose agent is dead."""
+    world.fleet.lose_replies = True
+    world.fleet.hold()
+    world.h1.start(world.h2)
+    world.until(lambda: world.h2.state is DomainState.PAUSED)
+    world.h1.die()
+    world.fleet.release()
+    world.until(lambda: world.h1.host.view(world.guest).reason is Reason.MIGRATION_CANCELED)
+    assert world.arrived()
+
+
+def test_a_guest_that_libvirt_let_run_meanwhile_is_held_by_the_new_process(world: World) -> None:
+    resumed_while_nobody_watched(world)
+    world.h1.restart()
+    world.until(lambda: world.h1.state is DomainState.PAUSED)
+    world.until(lambda: bool(world.reports.ended))
+    assert not world.reports.ended[0].ok
+    assert world.h1.abort().result == "aborted"
+    assert world.h1.state is DomainState.PAUSED
+    assert world.h1.fence().result == "may_have_returned"
+    assert world.h1.fence(sure=True, step="sure").result == "destroyed_running"
+    assert world.arrived()
+
+
+def test_a_guest_whose_holding_was_begun_is_held_by_the_new_process(world: World) -> None:
+    resumed_while_nobody_watched(world)
+    mark = world.h1.host.view(world.guest).mark
+    assert mark is not None
+    world.h1.host.set_mark(world.guest, replace(mark, held=True))
+    world.h1.restart()
+    world.until(lambda: world.h1.state is DomainState.PAUSED)
+
+
+def held_and_restarted(world: World) -> None:
+    world.fleet.lose_replies = True
+    world.h1.start(world.h2)
+    world.until(lambda: bool(world.reports.ended))
+    world.h1.restart()
+
+
+def test_the_new_process_knows_that_a_guest_is_held(world: World) -> None:
+    held_and_restarted(world)
+    assert world.h1.abort().result == "aborted"
+    assert world.h1.state is DomainState.PAUSED
+    assert world.h1.abort(step="looked", looked=True).result == "aborted"
+    assert (world.h1.state, world.h1.inspect().view.mark) == (DomainState.RUNNING, None)
+
+
+def test_a_guest_that_is_held_is_not_sent_a_second_time(world: World) -> None:
+    held_and_restarted(world)
+    assert world.h1.start(world.h2, plan=UNUSED).adopted
+    assert world.h1.state is DomainState.PAUSED
+
+
+def test_the_next_attempt_lets_a_held_guest_run(world: World) -> None:
+    held_and_restarted(world)
+    world.h2.host.destroy(world.guest)
+    world.h2.host.undefine(world.guest)
+    world.fleet.lose_replies = False
+    world.fleet.hold()
+    world.h1.start(world.h2, attempt=2)
+    assert world.h1.state is DomainState.RUNNING
+    world.fleet.release()
+
+
+def test_bringing_back_a_guest_that_was_held_for_an_earlier_switch_lets_it_run(
+    world: World,
+) -> None:
+    """libvirt remembers that switch until the guest is paused or resumed again."""
+    domain = world.h1.host.domains[world.guest]
+    domain.reason = Reason.MIGRATION_CANCELED
+    world.h1.host.set_mark(world.guest, AttemptMark(MIGRATION, 1, autostart=False))
+    world.h1.restart()
+    world.until(lambda: world.h1.state is DomainState.PAUSED)
+    request = world.h1.command(RestoreSource, autostart=False, running=True)
+    restored = world.h1.agent.endpoint.restore_source(request).view
+    assert (restored.state, restored.mark) == (DomainState.RUNNING, None)

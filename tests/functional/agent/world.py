@@ -70,11 +70,15 @@ class Asked:
         )
 
     def restart(self) -> None:
-        """Another process over the same libvirt; the old one falls silent."""
-        self.agent.stop()
-        self.host.close()
+        """Another process over the same libvirt."""
+        self.die()
         self.agent = self._new()
         self.agent.start()
+
+    def die(self) -> None:
+        """The process falls silent."""
+        self.agent.stop()
+        self.host.close()
 
     def command(self, kind: type[C], **fields: Any) -> C:
         """A command of attempt 1, epoch 1, its step made up for this one call."""

@@ -1,12 +1,14 @@
-"""The source's agent dies late in a transfer and comes back long after it has ended."""
+"""The source's agent is dead when its transfer ends, and finds out when it is back."""
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
-from tests.nested.lab import Lab, await_
+from tests.nested.lab import SLOWLY, Lab, await_
+from tests.nested.test_lost_replies import replies_dropped
 from tests.nested.verify import verify
 
 pytestmark = [pytest.mark.nested, pytest.mark.broker]
@@ -36,4 +38,36 @@ def test_the_record_says_what_libvirt_did_while_the_agent_was_dead(
     assert ended["state"] == "completed", moving.story()
     assert ended["destination"] == destination.name
     assert lab.home_of(broker_roamer) == destination
+    verify(lab)
+
+
+def test_a_guest_that_libvirt_let_run_at_its_source_meanwhile_is_held_at_once(
+    broker_lab: Lab, broker_roamer: str
+) -> None:
+    """With no conductor to look at the destination, which runs the guest too."""
+    lab, guest = broker_lab, broker_roamer
+    source = lab.home_of(guest)
+    destination = lab.other(source)
+    moving = lab.migrate(guest, destination, *SLOWLY)
+    moving.until_memory_flows()
+    lab.tool("stop", "conductor")
+    lab.tool("kill", "agent", source.name)
+    with replies_dropped(lab, destination, source):
+        lab.hurry(guest, source)
+        await_(lambda: lab.state_on(destination, guest) == "running", "it is switched", 60)
+        await_(lambda: lab.state_on(source, guest) == "running", "libvirt lets it run here", 60)
+    starting = threading.Thread(target=lab.up)
+    starting.start()
+    try:
+        await_(lambda: lab.state_on(source, guest) == "paused", "its agent holds it", 30)
+    finally:
+        lab.tool("cont", "conductor")
+        starting.join()
+    ended = moving.until_ended()
+    assert ended["state"] == "completed", moving.story()
+    assert ended["destination"] == destination.name
+    assert lab.home_of(guest) == destination
+    assert any("as well" in each["text"] for each in moving.events()), moving.story()
+    # It ran in two places until its agent was back, and has the beats of both.
+    lab.discard(guest)
     verify(lab)

@@ -17,6 +17,7 @@ from migrator.model import AttemptMark
 MARKS = [
     AttemptMark("5f1c2c9e-0000-4000-8000-000000000001", 1, True),
     AttemptMark("m & <n> \"quoted\" 'too'", 12, False),
+    AttemptMark("5f1c2c9e-0000-4000-8000-000000000001", 2, False, held=True),
 ]
 
 
