@@ -13,6 +13,7 @@ from migrator.conductor.transfer_plan import (
     MIB,
     PACKED_FLAG,
     POSTCOPY_FLAG,
+    SYNCHRONOUS_FLAG,
     THROTTLE_FLAG,
     DiskCopy,
     bandwidth_of,
@@ -69,6 +70,8 @@ def policy_of(run: Run, results: Results) -> TransferPolicy | None:
         return None
     placed = msgspec.convert(results["place"], Placed)
     given = _helping(run, placed) | _sending(run, placed).flags
+    if _disks(run, placed).synchronous:
+        given |= {SYNCHRONOUS_FLAG}
     restarted = migration.start_flags is not None
     more = flags_of_another_attempt(migration.profile, migration.means, given)
     spent = run.context.clock.now() - (migration.started_at or migration.created_at)

@@ -152,6 +152,23 @@ def test_a_guest_that_outruns_the_copy_of_its_disks_waits_for_it_at_a_second_att
     }
 
 
+def test_a_guest_that_is_known_to_write_fast_waits_at_once_and_is_not_started_again_for_it(
+    service: ServiceUnderTest, guest: str
+) -> None:
+    service.host("h1").disk_writes = lambda _: {"vda": 10**12}  # type: ignore[method-assign]
+    service.fleet.hold_disks()
+    migration = service.migrate("web1", host="h2").id
+    service.wait_for_state(migration, "running")
+    transfer = service.agents["h1"][0].transfers.of_instance(guest)
+    assert transfer is not None
+    service.until(lambda: transfer.policy is not None)
+    assert transfer.policy is not None
+    assert "non_shared_synchronous_writes" not in transfer.policy.restart_with
+    service.fleet.release()
+    assert service.wait(migration).state == "completed"
+    assert any("each write waits" in event for event in service.events(migration))
+
+
 def test_a_pool_that_fills_up_rolls_back(service: ServiceUnderTest, guest: str) -> None:
     service.fleet.hold_disks()
     moving = service.migrate("web1", host="h2")
