@@ -1,9 +1,10 @@
-"""What only the full sweep runs, and the larger fleet some of it needs."""
+"""What only the full sweep runs, its shards, and the larger fleet some of it needs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,16 @@ collect_ignore = (
         "test_around_the_switch.py",
     ]
 )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every so-manyth test is this shard's."""
+    number, _, shards = os.environ.get("MIGRATOR_FAULTS_SHARD", "1/1").partition("/")
+    sweep = [each for each in items if Path(__file__).parent in each.path.parents]
+    mine = sweep[int(number) - 1 :: int(shards)]
+    others = [each for each in sweep if each not in mine]
+    items[:] = [each for each in items if each not in others]
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture
