@@ -118,7 +118,8 @@ def observe(known: Known, reading: Reading) -> Known:
     if known.began_at is None:
         known = replace(known, began_at=reading.at, moved_at=reading.at)
     if known.memory_at is None and job.memory_total > 0:
-        known = replace(known, memory_at=reading.at, left=job.memory_total)
+        # What it was started with is set by libvirt as it begins to send, over what was set before.
+        known = replace(known, memory_at=reading.at, left=job.memory_total, speed_mib_s=None)
     if job.memory_total == 0:
         known = replace(known, mirror=known.mirror.seen(job))
     known = _measured(known, reading.at, job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from migrator.errors import Refused
@@ -89,6 +91,23 @@ def test_what_was_asked_outlives_the_agent_that_was_told(service: ServiceUnderTe
     service.start_agent("h1")
     service.fleet.iterate()
     service.until(lambda: service.host("h1").view(guest).state is DomainState.PAUSED)
+    service.fleet.release()
+    assert service.wait(migration).state == "completed"
+
+
+def test_a_limit_that_comes_before_libvirt_has_begun_to_send_is_set_again_once_it_has(
+    service: ServiceUnderTest,
+) -> None:
+    service.fleet.timing = replace(service.fleet.timing, setup_s=2.0)
+    service.fleet.hold()
+    service.add_guest("h1", "web1")
+    migration = service.migrate("web1", host="h2").id
+    service.wait_for_state(migration, "running")
+    assert service.client.tune(Tune(id=migration, bandwidth_mib_s=7)).result == "applied"
+    (transfer,) = service.fleet.transfers()
+    service.until(lambda: transfer.speed_mib_s == 7)
+    assert transfer.arriving is None
+    service.until(lambda: transfer.arriving is not None and transfer.speed_mib_s == 7)
     service.fleet.release()
     assert service.wait(migration).state == "completed"
 

@@ -357,6 +357,19 @@ def test_what_is_tuned_is_passed_on_once() -> None:
     ]
 
 
+def test_a_speed_that_is_tuned_before_anything_is_sent_is_set_again_once_it_is() -> None:
+    watched = Watched(policy(STRICT))
+    watched.asks = Asks().plus(Tune(bandwidth_mib_s=0, postcopy_bandwidth_mib_s=0))
+    watched.look(0.5, job(0, 0, 0, memory_total=0))
+    watched.look(1.0, job(0, 0, 0, memory_total=0))
+    before = [SetSpeed(0, False, "tuned"), SetSpeed(0, True, "tuned")]
+    assert [each for each in watched.done if isinstance(each, SetSpeed)] == before
+    watched.look(1.5, job(1, 1000, 0))
+    watched.look(2.0, job(1, 950, 50))
+    again = [*before, SetSpeed(0, False, "tuned")]
+    assert [each for each in watched.done if isinstance(each, SetSpeed)] == again
+
+
 def test_a_wider_budget_lets_a_guest_through_that_would_have_been_given_up() -> None:
     watched = Watched(policy(STRICT))
     watched.asks = Asks().plus(Tune(max_downtime_ms=10_000))
