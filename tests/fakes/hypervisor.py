@@ -87,9 +87,11 @@ class FakeFleet:
         self.held = False
         """Transfers that start now copy until :meth:`release`."""
         self.disks_held = False
+        """Transfers mirror their disks until :meth:`release`."""
         self.restless_disks = False
         """Guests write to their disks as fast as these are copied."""
-        """Transfers mirror their disks until :meth:`release`."""
+        self.source_vanishes = False
+        """Its host has lost its power: a destination's QEMU that waits for a page never finds out."""
         self.lose_replies = False
         """The destination's answers to the source are dropped just before the switch."""
         self.stalled = False

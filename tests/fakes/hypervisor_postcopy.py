@@ -136,7 +136,8 @@ class FakePostcopy:
             case Signal.SOURCE_GONE:
                 self._over = True
                 self._let_go()
-                self._say_there(Reason.POSTCOPY_FAILED, "postcopy_failed")
+                if not self.fleet.source_vanishes:
+                    self._say_there(Reason.POSTCOPY_FAILED, "postcopy_failed")
                 self._return(Broken("transfer.failed", signal.value))
             case Signal.DESTINATION_GONE:
                 self.pages = Pages.LOST

@@ -157,6 +157,10 @@ class Faults:
 
         self._act(fault, work)
 
+    def _take_power(self, fault: Fault) -> None:
+        self._world.fleet.source_vanishes = True
+        self._kill_qemu("h1", fault)
+
     def _on_home(self, fault: Fault, work: Callable[[SimHost, str], None]) -> None:
         """Something that happens to guests where they run now."""
 
@@ -273,6 +277,7 @@ KINDS: Mapping[str, Strike] = {
     "kill_source_libvirtd": lambda self, fault, where: self._kill_libvirtd("h1", fault),
     "kill_destination_libvirtd": lambda self, fault, where: self._kill_libvirtd("h2", fault),
     "kill_source_qemu": lambda self, fault, where: self._kill_qemu("h1", fault),
+    "take_source_power": lambda self, fault, where: self._take_power(fault),
     "kill_destination_qemu": lambda self, fault, where: self._kill_qemu("h2", fault),
     "freeze_destination_qemu": lambda self, fault, where: self._freeze_qemu(fault),
     "cut_migration_link": lambda self, fault, where: self._cut_link(fault),

@@ -19,7 +19,7 @@ DOUBT_S = 2.0
 HELD_WITHIN_S = 1.0
 """Once the agent lives and its host answers."""
 NOBODY_HOLDS = frozenset({"kill_source_agent", "freeze_source_agent", "kill_source_libvirtd"})
-DIES = ENDED_ELSEWHERE | {"kill_source_qemu", "kill_destination_qemu"}
+DIES = ENDED_ELSEWHERE | {"kill_source_qemu", "kill_destination_qemu", "take_source_power"}
 
 
 def violations(world: World, struck: list[str]) -> Iterator[str]:

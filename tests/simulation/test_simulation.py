@@ -102,6 +102,11 @@ def test_a_loss_that_is_seen_before_anybody_heard_of_the_split_ends_the_migratio
     assert (report.ends, report.violations) == (["lost"], []), report
 
 
+def test_a_source_whose_loss_the_destination_never_notices_is_a_loss_after_a_while() -> None:
+    report = struck("postcopy", "take_source_power", Trigger("h1", "call domain_event", 2))
+    assert (report.ends, report.violations) == (["lost"], []), report
+
+
 def test_a_guest_that_is_paused_before_its_cold_move_stops_it_stays_where_it_is() -> None:
     report = struck("cold", "user_pauses", Trigger("conductor", "answered prepare_destination"))
     assert (report.ends, report.violations) == (["failed"], []), report

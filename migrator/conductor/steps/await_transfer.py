@@ -21,6 +21,7 @@ from migrator.conductor.steps.postcopy import (
     go_on,
     interrupt,
     is_lost,
+    is_stranded,
     lose,
     try_rescue,
 )
@@ -233,6 +234,9 @@ class AwaitTransfer(Step):
         match judgement.verdict:
             case Verdict.POSTCOPY:
                 go_on(run, seen.rescue, judgement.why)
+            case Verdict.POSTCOPY_PAUSED if is_stranded(run, seen.rescue, judgement):
+                why = "the source's QEMU is gone, and the destination's does not notice"
+                return lose(run, seen.rescue, replace(judgement, why=why), results)
             case Verdict.POSTCOPY_PAUSED:
                 interrupt(run, seen.rescue, judgement)
                 try_rescue(run, seen.rescue, results, judgement)

@@ -50,6 +50,8 @@ class Rescue:
     hangs_since: float | None = None
     """libvirt has not answered a try since then."""
     lost_since: float | None = None
+    stranded_since: float | None = None
+    """The source's half is gone since then, and the destination does not know."""
     remaining: int | None = None
     """Bytes at the look that last showed fewer than before."""
     read_at: float = 0.0
@@ -183,6 +185,22 @@ def is_lost(run: Run, rescue: Rescue) -> bool:
     if rescue.lost_since is None:
         rescue.lost_since = now
     return now - rescue.lost_since >= SURE_S
+
+
+def is_stranded(run: Run, rescue: Rescue, judgement: Judgement) -> bool:
+    """Whether the source's half is gone for good, and the destination's QEMU has had time to notice.
+
+    One whose guest waits for a page sends nothing, so that its kernel never finds out that the host it
+    waits for has lost its power and is back without it.
+    """
+    gone = judgement.source in (Side.ABSENT, Side.OFF) and judgement.destination is Side.POSTCOPY
+    if not gone:
+        rescue.stranded_since = None
+        return False
+    now = run.context.clock.monotonic()
+    if rescue.stranded_since is None:
+        rescue.stranded_since = now
+    return now - rescue.stranded_since >= HANGS_S
 
 
 def lose(run: Run, rescue: Rescue, judgement: Judgement, results: Results) -> str:
