@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, case, select, update
+from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.engine import Connection
 
 from migrator.conductor.ports import Heard
-from migrator.db.tables import hosts
+from migrator.db.tables import hosts, sightings
 from migrator.errors import Refused
 
 
@@ -45,7 +45,10 @@ def _hear(connection: Connection, host: str, heard: Heard, also: dict[str, int])
     )
     if connection.execute(counts).rowcount == 1:
         return
-    stored = connection.execute(select(newest).where(hosts.c.name == host)).scalar() or 0
+    # Also above what it answered when it was asked about one guest.
+    answered = select(func.max(sightings.c.word)).where(sightings.c.host == host)
+    told = select(newest).where(hosts.c.name == host)
+    stored = max(connection.execute(each).scalar() or 0 for each in (told, answered))
     raise Refused(
         "report.stale",
         f"word {heard.generation} of the agent of {host} came after a newer one, number {stored}; "

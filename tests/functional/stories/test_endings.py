@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from migrator.compute_agent.numbering import Numbering
+from migrator.conductor.ports import Heard
 from migrator.conductor.settling import Settling
 from migrator.db.stores import open_stores
 from migrator.errors import Refused
@@ -239,6 +240,22 @@ def test_two_hosts_words_of_different_moments_are_no_split_brain(
     Settling(context).settle(guest)
     shown = service.show_instance("web1")
     assert (shown.host, shown.status) == ("h1", "running")
+
+
+def test_an_agent_is_heard_though_the_clock_of_the_one_before_it_was_ahead(
+    service: ServiceUnderTest,
+) -> None:
+    guest = service.add_guest("h1", "web1")
+    an_hour_ahead = word_of_now() + 3_600_000_000
+    (there,) = [each for each in service.host("h1").list_domains() if each.id == guest]
+    instances = service.conductor.context.stores.instances
+    heard = Heard(service.agents["h1"][0].incarnation, an_hour_ahead)
+    instances.record_sightings("h1", [there], heard)
+    instances.record_look("h1", guest, there, an_hour_ahead + 1_000_000)
+    service.stop_agent("h1")
+    service.start_agent("h1")
+    service.host("h1").power_off(guest)
+    service.until(lambda: service.show_instance("web1").status == "shutoff")
 
 
 def test_an_inventory_older_than_an_event_makes_no_guest_gone(service: ServiceUnderTest) -> None:
