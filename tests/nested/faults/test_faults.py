@@ -37,7 +37,7 @@ def test_the_rules_hold_after_a_fault(case: Case, broker_lab: Lab, broker_roamer
         result.has_settled()
         if case.verb in BACK:
             # A host that was cut off tries to reach its broker only every few seconds.
-            lab.up()
+            broker_lab.up()
 
 
 def play(case: Case, lab: Lab, guest: str, result: Result) -> None:
@@ -111,7 +111,7 @@ def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
         # hang in the call whose QEMU died until it is started again.
         if alive:
             lab.tool("kill", "libvirtd", source)
-            lab.up()
+            broker_lab.up()
         lab.discard(guest)
     elif ran_twice(moving):
         # libvirt let it run at the source, whose agent held it at once: a beat that was overdue got out.
