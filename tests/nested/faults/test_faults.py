@@ -111,7 +111,7 @@ def finish(lab: Lab, case: Case, moving: Moving, guest: str) -> Document:
         # hang in the call whose QEMU died until it is started again.
         if alive:
             lab.tool("kill", "libvirtd", source)
-            broker_lab.up()
+            lab.up()
         lab.discard(guest)
     elif ran_twice(moving):
         # libvirt let it run at the source, whose agent held it at once: a beat that was overdue got out.
