@@ -13,7 +13,6 @@ from migrator.conductor.transfer_plan import (
     MIB,
     PACKED_FLAG,
     POSTCOPY_FLAG,
-    SYNCHRONOUS_FLAG,
     THROTTLE_FLAG,
     DiskCopy,
     bandwidth_of,
@@ -44,9 +43,6 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
     placed = msgspec.convert(results["place"], Placed)
     rendered = results["render"]
     encryption = run.context.settings.encryption
-    disks = _disks(run, placed)
-    flags = set(start_flags(facts.view.persistent, encryption, disks))
-    sending = _sending(run, placed)
     control = placed.destination.control_address
     return TransferPlan(
         peer_uri=placed.destination.peer_uri,
@@ -54,12 +50,12 @@ def plan_of(run: Run, results: Results, over_control: bool = False) -> TransferP
         listen_address=control if over_control else prepared.listen_address,
         destination_xml=rendered["destination_xml"],
         persistent_xml=rendered["persistent_xml"],
-        flags=sorted(flags | sending.flags | _helping(run, placed)),
+        flags=sorted(_flags(run, facts, placed)),
         bandwidth_mib_s=bandwidth_of(run.migration),
         disks_uri=prepared.disks_uri,
-        migrate_disks=disks.targets,
+        migrate_disks=_disks(run, placed).targets,
         tls_destination=run.destination if encryption == "required" else None,
-        sending=sending,
+        sending=_sending(run, placed),
     )
 
 
@@ -69,9 +65,8 @@ def policy_of(run: Run, results: Results) -> TransferPolicy | None:
     if migration.profile is None:
         return None
     placed = msgspec.convert(results["place"], Placed)
-    given = _helping(run, placed) | _sending(run, placed).flags
-    if _disks(run, placed).synchronous:
-        given |= {SYNCHRONOUS_FLAG}
+    facts = msgspec.convert(results["describe_source"], SourceFacts)
+    given = _flags(run, facts, placed)
     restarted = migration.start_flags is not None
     more = flags_of_another_attempt(migration.profile, migration.means, given)
     spent = run.context.clock.now() - (migration.started_at or migration.created_at)
@@ -84,6 +79,13 @@ def policy_of(run: Run, results: Results) -> TransferPolicy | None:
         link_mib_s=placed.link_mib_s,
         dirty=_measured(migration.forecast),
     )
+
+
+def _flags(run: Run, facts: SourceFacts, placed: Placed) -> frozenset[str]:
+    """All that this attempt is started with."""
+    encryption, disks = run.context.settings.encryption, _disks(run, placed)
+    flags = start_flags(facts.view.persistent, encryption, disks)
+    return frozenset(flags) | _sending(run, placed).flags | _helping(run, placed)
 
 
 def _measured(expected: Forecast | None) -> DirtyRate | None:
